@@ -1,0 +1,22 @@
+"""Where edgekit keeps what it can make again: one folder in the user's cache directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_dir(*parts: str) -> Path:
+    """`$EDGEKIT_CACHE`, or `edgekit` in the platform's cache directory, joined with `parts`; it need not exist yet."""
+    return _root().joinpath(*parts)
+
+
+def _root() -> Path:
+    if override := os.environ.get("EDGEKIT_CACHE"):
+        return Path(override)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "edgekit" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "edgekit"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgekit"
