@@ -1,0 +1,68 @@
+"""Recipes: the type, the shipped ones (one file each), and how a reference to one is resolved."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from edgekit.errors import RecipeError, did_you_mean
+from edgekit.recipes.recipe import Budget, Recipe
+
+__all__ = ["SHIPPED", "Budget", "Recipe", "load_recipe"]
+
+SHIPPED = {
+    "simple-cnn": "edgekit.recipes.simple_cnn",
+    "resnet8": "edgekit.recipes.resnet8",
+    "ds-cnn": "edgekit.recipes.ds_cnn",
+}
+
+
+def load_recipe(reference: str) -> Recipe:
+    """The recipe that `reference` names: a shipped name, `pkg.module:attribute`, `path/to/file.py[:attribute]`.
+
+    Raises:
+        RecipeError: nothing there, the file fails to import, or what is there is not a Recipe.
+    """
+    if reference in SHIPPED:
+        return _attribute(SHIPPED[reference], "recipe")
+    place, _, attribute = reference.partition(":")
+    if place.endswith(".py"):
+        return _attribute(_import_file(Path(place)), attribute or "recipe")
+    if attribute:
+        return _attribute(place, attribute)
+    raise RecipeError(
+        f"unknown recipe {reference!r}; {did_you_mean(reference, SHIPPED)}, or give module:attribute or path/to/file.py"
+    )
+
+
+def _import_file(path: Path) -> str:
+    """Import the file under a name of its own; that name."""
+    if not path.is_file():
+        raise RecipeError(f"no recipe file at {path}")
+    name = f"edgekit_recipe_{path.stem.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{path} cannot be imported as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise RecipeError(f"{path} failed while it was imported: {type(error).__name__}: {error}") from error
+    return name
+
+
+def _attribute(module_name: str, attribute: str) -> Recipe:
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise RecipeError(f"recipe module {module_name} cannot be imported: {error}") from error
+    if not hasattr(module, attribute):
+        raise RecipeError(f"{module_name} has no attribute {attribute!r}; a recipe file defines `recipe = Recipe(...)`")
+    found = getattr(module, attribute)
+    if not isinstance(found, Recipe):
+        raise RecipeError(f"{module_name}:{attribute} is a {type(found).__name__}; expected an edgekit Recipe")
+    return found

@@ -1,0 +1,76 @@
+"""The recipe: all that edgekit needs to know of a model, in one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import RecipeError
+from edgekit.tensors import Array, Feeds, TensorSpec, dim_ranges
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Sample = tuple[Feeds, Any]
+Metric = Callable[[Mapping[str, Array], Any], float]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much accuracy a compressed variant may lose.
+
+    max_drop: in the metric's own unit (0.01 is one point of top-1), against the float model on the same samples. A
+        variant is within budget if the upper end of the one-sided 95 % interval of its drop is at most this.
+    """
+
+    max_drop: float = 0.01
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model, its tensors, and the real data that it is judged on.
+
+    name: lower-case words with dashes; it names the bundle.
+    model: called with no argument, gives the nn.Module in eval mode; nothing heavy loads before it is called. Or the
+        path of an ONNX file, for a model that has no torch source.
+    inputs: specification of each input, in the order of forward's arguments.
+    outputs: names of the outputs, in the order that forward returns them in, or the keys of the dict it returns.
+    calibration: an iterable of `{name: array}`, real samples of the training data, never made up.
+    evaluation: an iterable of (feeds, target), one sample each, of data that the model was not trained on.
+    metric: a name of `edgekit.bench.accuracy.METRICS`, or a function (outputs, target) -> float of one sample; more is
+        better.
+    budget: how much of the metric a compressed variant may lose.
+
+    Raises:
+        RecipeError: no inputs or outputs, or an evaluation without a metric.
+    """
+
+    name: str
+    model: Callable[[], nn.Module] | Path
+    inputs: Mapping[str, TensorSpec]
+    outputs: tuple[str, ...]
+    calibration: Callable[[], Iterable[Feeds]] | None = None
+    evaluation: Callable[[], Iterable[Sample]] | None = None
+    metric: str | Metric | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        if not self.inputs or not self.outputs:
+            raise RecipeError(f"recipe {self.name!r} declares no inputs or no outputs; name at least one of each")
+        if (self.evaluation is None) != (self.metric is None):
+            raise RecipeError(f"recipe {self.name!r}: evaluation and metric go together; give both or neither")
+        object.__setattr__(self, "inputs", {n: replace(spec, name=n) for n, spec in self.inputs.items()})
+        object.__setattr__(self, "outputs", tuple(self.outputs))
+        dim_ranges(self.inputs.values())
+
+    @property
+    def input_specs(self) -> tuple[TensorSpec, ...]:
+        """The inputs' specifications, names filled in, in declared order."""
+        return tuple(self.inputs.values())
+
+    @property
+    def metric_name(self) -> str | None:
+        """The metric's name; a function's own name; None without a metric."""
+        return getattr(self.metric, "__name__", type(self.metric).__name__) if callable(self.metric) else self.metric
