@@ -1,0 +1,78 @@
+"""Golden samples: the bundle proves on each new machine that it computes what it computed when it was built."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle, Payload
+from edgekit.caches import cache_dir
+from edgekit.errors import GoldenMismatchError
+from edgekit.machine import machine_key
+from edgekit.runtime.runner import Runner
+
+
+def replay_once(bundle: Bundle, payload: Payload, runner: Runner) -> None:
+    """Replay the golden samples unless this payload has already passed on this machine.
+
+    Raises:
+        GoldenMismatchError: an output is farther from the recorded one than the payload's tolerance.
+    """
+    marker = cache_dir("verified", _marker_name(bundle, payload))
+    if marker.exists():
+        return
+    replay(bundle, payload, runner)
+    _leave(marker)
+
+
+def replay(bundle: Bundle, payload: Payload, runner: Runner) -> float:
+    """Run every golden sample; the largest deviation found, as a fraction of the tolerance.
+
+    Raises:
+        GoldenMismatchError: an output is farther from the recorded one than the payload's tolerance, or not finite
+            where the recorded one is.
+    """
+    worst = 0.0
+    for sample in range(bundle.manifest.golden_samples):
+        outputs = runner.run(bundle.golden_inputs(sample))
+        for name, expected in bundle.golden_outputs(payload, sample).items():
+            tolerance = payload.golden_tolerance[name]
+            error = max_deviation(outputs[name], expected)
+            if not error <= tolerance:
+                raise GoldenMismatchError(
+                    f"golden sample {sample}: output {name!r} is off by {error:.3g} where {tolerance:.3g} is allowed. "
+                    f"The payload {payload.name} does not compute here what it computed when it was built; "
+                    "rebuild the bundle for this machine"
+                )
+            worst = max(worst, error / tolerance if tolerance else 0.0)
+    return worst
+
+
+def max_deviation(got: np.ndarray, expected: np.ndarray) -> float:
+    """Largest absolute difference, in float64; infinite where shapes, NaNs or infinities differ."""
+    if got.shape != expected.shape:
+        return float("inf")
+    if got.size == 0:
+        return 0.0
+    a, b = got.astype(np.float64), expected.astype(np.float64)
+    equal = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, where both agree
+        difference = np.where(equal, 0.0, np.abs(a - b))
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
+
+
+def _marker_name(bundle: Bundle, payload: Payload) -> str:
+    """The runtime is loaded by now, and says its own version."""
+    version = getattr(sys.modules.get(payload.backend), "__version__", "unknown")
+    return machine_key(bundle.sha256, payload.name, payload.backend, version)
+
+
+def _leave(marker: Path) -> None:
+    """Remember a pass. Without a writable cache the samples are simply replayed each time."""
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError:
+        return

@@ -1,0 +1,84 @@
+"""The seam between edgekit and a vendor's runtime: three methods, and a table of who provides them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from edgekit.errors import BackendError, did_you_mean
+from edgekit.tensors import Array, TensorSpec
+
+Source = Path | memoryview
+
+
+class Runner(Protocol):
+    """A compiled model, ready to run. The caller has checked the inputs; `run` may be called from several threads."""
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Outputs by name, in memory that the caller owns."""
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], object]:
+        """A call without arguments that reads `inputs` and writes `outputs` in place. For one thread at a time."""
+
+    def close(self) -> None:
+        """Free the model. Calls after this are undefined."""
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """What a backend needs to open a model.
+
+    files: where each part of the model lies, by role (`model`, `weights`, `data`): a path, or bytes in memory.
+    inputs, outputs: the model's tensors, in graph order.
+    precision: "f32", "bf16" or "int8": what the layers that are not quantized compute in is f32 for "int8".
+    threads: intra-op threads.
+    """
+
+    files: Mapping[str, Source]
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    precision: str
+    threads: int = 1
+
+
+RUNNERS = {
+    "openvino": "edgekit.runtime.openvino:open_model",
+    "onnxruntime": "edgekit.runtime.onnxruntime:open_model",
+}
+
+
+def open_runner(
+    backend: str,
+    files: Mapping[str, Source],
+    *,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    precision: str,
+    threads: int = 1,
+) -> Runner:
+    """Open a compiled model with `backend`: one of `RUNNERS`, or an entry point of the group `edgekit.backends`.
+
+    Raises:
+        MissingDependencyError: the backend's package is not installed.
+        BackendError: unknown backend, or the backend refused the model.
+    """
+    request = OpenRequest(files, inputs, outputs, precision, threads)
+    open_model = _find(backend)
+    return open_model(request)
+
+
+def _find(backend: str) -> Callable[[OpenRequest], Runner]:
+    if backend in RUNNERS:
+        module, _, function = RUNNERS[backend].partition(":")
+        found: Callable[[OpenRequest], Runner] = getattr(import_module(module), function)
+        return found
+    from importlib.metadata import entry_points  # 10 ms, which only outsiders' backends need
+
+    plugins = {entry.name: entry for entry in entry_points(group="edgekit.backends")}
+    if backend in plugins:
+        plugin: Callable[[OpenRequest], Runner] = plugins[backend].load()
+        return plugin
+    raise BackendError(f"unknown backend {backend!r}; {did_you_mean(backend, [*RUNNERS, *plugins])}")

@@ -1,0 +1,220 @@
+"""Open a bundle on this machine, check that it still computes what it computed when built, and run it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
+from edgekit.errors import (
+    BackendError,
+    BundleError,
+    GoldenMismatchError,
+    TargetError,
+    TensorError,
+    did_you_mean,
+)
+from edgekit.runtime.golden import replay_once
+from edgekit.runtime.runner import Runner, open_runner
+from edgekit.target import why_not_runnable
+from edgekit.tensors import Array, TensorSpec, check_array, check_feeds
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """What a session runs.
+
+    target, payload, backend, precision: the target profile and the variant chosen from the bundle.
+    fused_ops: edgekit's own fused operators that were kept in the graph.
+    sha256: identity of the bundle.
+    skipped: one line for each better payload that could not be used on this machine, and why.
+    """
+
+    target: str
+    payload: str
+    backend: str
+    precision: str
+    fused_ops: tuple[str, ...]
+    sha256: str
+    skipped: tuple[str, ...] = ()
+
+
+class Session:
+    """A model on this device. `run` may be called from several threads; use as a context manager, or call `close`."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        info: SessionInfo,
+    ) -> None:
+        self._runner: Runner | None = runner
+        self.inputs = inputs
+        self.outputs = outputs
+        self.info = info
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+        """Outputs by name for inputs by name.
+
+        feeds: numpy arrays, or anything with `__dlpack__`, of the dtype and shape that `inputs` states.
+
+        Raises:
+            TensorError: a name, dtype, rank or size is not what `inputs` states; the message names the tensor.
+            BackendError: the session is closed.
+        """
+        return self._open_runner().run(check_feeds(self.inputs, feeds))
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], object]:
+        """A call without arguments for hot loops: it reads `inputs` and writes `outputs` in place, copying nothing.
+
+        inputs, outputs: C-contiguous numpy arrays that stay yours; fill the inputs before each call. One thread only.
+
+        Raises:
+            TensorError: as `run`, and for an array that is not contiguous.
+            BackendError: the session is closed.
+        """
+        runner = self._open_runner()
+        sizes: dict[str, int] = {}
+        check_feeds(self.inputs, inputs, sizes)
+        _check_outputs(self.outputs, outputs, sizes)
+        for name, array in (*inputs.items(), *outputs.items()):
+            if not array.flags.c_contiguous:
+                raise TensorError(
+                    f"{name!r} is not C-contiguous, so it cannot be bound: pass np.ascontiguousarray(...)"
+                )
+        return runner.bind(inputs, outputs)
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_runner(self) -> Runner:
+        if self._runner is None:
+            raise BackendError("the session is closed; open the bundle again with edgekit.load(...)")
+        return self._runner
+
+
+def load(
+    path: str | Path, device: str | None = None, *, threads: int | None = None, target: str | None = None
+) -> Session:
+    """Open the bundle at `path` with the best payload that works on this machine.
+
+    device: "cpu" or "cuda"; any if None.
+    threads: intra-op threads; the target profile's if None.
+    target: name of one of the bundle's targets; the most specific one that this machine can run if None.
+
+    The first time on a machine, the bundle's golden samples are replayed. A payload that cannot be opened or does not
+    reproduce them is passed over with a warning, and the next one is tried.
+
+    Raises:
+        BundleError: the file is not a sound bundle, or none of its payloads works here.
+        TargetError: the bundle has no such target, or none that this machine can run.
+    """
+    bundle = open_bundle(Path(path))
+    entry = choose_target(bundle, device, target)
+    skipped: list[str] = []
+    for payload in entry.payloads:
+        try:
+            runner = _open_and_replay(bundle, payload, threads or entry.target.threads)
+        except (BackendError, GoldenMismatchError) as error:
+            skipped.append(f"{payload.name}: {error}")
+            continue
+        for reason in skipped:
+            warnings.warn(f"{bundle.path.name}: passed over {reason}", RuntimeWarning, stacklevel=2)
+        return Session(
+            runner,
+            inputs=bundle.manifest.inputs,
+            outputs=bundle.manifest.outputs,
+            info=_info(bundle, entry, payload, tuple(skipped)),
+        )
+    raise BundleError(f"no payload of {bundle.path.name} works on this machine:\n  " + "\n  ".join(skipped))
+
+
+def open_payload(bundle: Bundle, payload: Payload, threads: int) -> Runner:
+    """Open one payload of the bundle, its files mapped where they lie; golden samples are the caller's business.
+
+    Raises:
+        BackendError: the backend is not installed or refused the payload.
+        BundleIntegrityError: a file of the payload is altered.
+    """
+    return open_runner(
+        payload.backend,
+        {role: bundle.view(entry) for role, entry in payload.files.items()},
+        inputs=bundle.manifest.inputs,
+        outputs=bundle.manifest.outputs,
+        precision=payload.precision,
+        threads=threads,
+    )
+
+
+def _open_and_replay(bundle: Bundle, payload: Payload, threads: int) -> Runner:
+    runner = open_payload(bundle, payload, threads)
+    try:
+        replay_once(bundle, payload, runner)
+    except GoldenMismatchError:
+        runner.close()
+        raise
+    return runner
+
+
+def choose_target(bundle: Bundle, device: str | None = None, name: str | None = None) -> TargetEntry:
+    """The bundle's target of that name, or the most specific one that this machine can run.
+
+    Raises:
+        TargetError: no such target, or none for this machine; the message says why for each.
+    """
+    entries = {entry.target.name: entry for entry in bundle.manifest.targets}
+    if name is not None:
+        if name not in entries:
+            raise TargetError(f"{bundle.path.name} has no target {name!r}; {did_you_mean(name, entries)}")
+        entries = {name: entries[name]}
+    reasons = {entry.target.name: _why_not(entry, device) for entry in entries.values()}
+    fitting = [entry for entry in entries.values() if reasons[entry.target.name] is None]
+    if not fitting:
+        details = "; ".join(str(reason) for reason in reasons.values())
+        raise TargetError(
+            f"{bundle.path.name} has no target for this machine: {details}. Build for it: edgekit build ... -t cpu"
+        )
+    return max(fitting, key=lambda entry: len(entry.target.isa))
+
+
+def _why_not(entry: TargetEntry, device: str | None) -> str | None:
+    if device is not None and entry.target.device != device:
+        return f"{entry.target.name} is for device {entry.target.device!r}, not {device!r}"
+    return why_not_runnable(entry.target)
+
+
+def _check_outputs(specs: tuple[TensorSpec, ...], outputs: Mapping[str, Array], sizes: dict[str, int]) -> None:
+    names = {spec.name for spec in specs}
+    if set(outputs) != names:
+        raise TensorError(f"bound outputs are {sorted(outputs)}; expected exactly {sorted(names)}")
+    for spec in specs:
+        check_array(spec, outputs[spec.name], sizes)
+
+
+def _info(bundle: Bundle, entry: TargetEntry, payload: Payload, skipped: tuple[str, ...]) -> SessionInfo:
+    return SessionInfo(
+        target=entry.target.name,
+        payload=payload.name,
+        backend=payload.backend,
+        precision=payload.precision,
+        fused_ops=(),
+        sha256=bundle.sha256,
+        skipped=skipped,
+    )
