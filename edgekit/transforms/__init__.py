@@ -1,0 +1,1 @@
+"""Graph to graph: what happens to an onnx_ir.Model between export and compilation."""

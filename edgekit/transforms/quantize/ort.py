@@ -1,0 +1,63 @@
+"""onnxruntime's static quantizer: u8 asymmetric activations, s8 weights with a scale per channel."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgekit.errors import BackendError, MissingDependencyError
+from edgekit.tensors import Array
+
+
+def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Array]], saturates: bool) -> None:
+    """See `edgekit.transforms.quantize.quantize`."""
+    try:
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", extra="export") from error
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._samples = iter(samples)
+
+        def get_next(self) -> dict[str, Array] | None:
+            return next(self._samples, None)
+
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        prepared = _prepare(source, Path(folder))
+        try:
+            quantize_static(
+                prepared,
+                destination,
+                Reader(),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=saturates,
+            )
+        except Exception as error:  # the quantizer raises bare ValueErrors and worse
+            raise BackendError(f"onnxruntime's quantizer refused the graph: {error}") from error
+
+
+def _prepare(source: Path, folder: Path) -> Path:
+    """Infer shapes first: without them the quantizer leaves out what it cannot type."""
+    import onnx
+
+    prepared = folder / "inferred.onnx"
+    onnx.shape_inference.infer_shapes_path(str(source), str(prepared))
+    return prepared
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantizer advises a pre-processing step through the root logger; our graph has had its equal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(previous)

@@ -1,0 +1,29 @@
+"""Bring a graph from any exporter to one plain form: constants folded, BatchNorm inside Conv, nothing unused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def simplify(model: ir.Model) -> ir.Model:
+    """The same function with fewer nodes; the graph's inputs and outputs keep names, dtypes and shapes."""
+    from onnx_ir.passes import Sequential
+    from onnx_ir.passes.common import (
+        CommonSubexpressionEliminationPass,
+        DeduplicateInitializersPass,
+        IdentityEliminationPass,
+        RemoveUnusedNodesPass,
+    )
+    from onnxscript import optimizer
+
+    optimizer.optimize(model)
+    tidy = Sequential(
+        IdentityEliminationPass(),
+        CommonSubexpressionEliminationPass(),
+        DeduplicateInitializersPass(),
+        RemoveUnusedNodesPass(),
+    )
+    return tidy(model).model
