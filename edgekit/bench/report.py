@@ -1,0 +1,215 @@
+"""The report of a comparison, one row an arm: made from measurements, written as JSON and read back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edgekit.bench.accuracy import Accuracy
+from edgekit.bench.measure import Measurement
+from edgekit.bench.statistics import (
+    Calls,
+    Interval,
+    Ratio,
+    compare,
+    percentile,
+    throughput_per_s,
+    timed_calls,
+)
+from edgekit.errors import MeasurementError, did_you_mean
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of a report. Times are in nanoseconds; None stands for what was not measured or is withheld.
+
+    backend: the runtime that ran it.
+    p50_ns, p90_ns: percentiles of single calls; withheld below their minimum count.
+    throughput_per_s: calls a second, one after the other, at the median latency.
+    import_ns, load_ns, first_inference_ns: importing the runtime, opening the model and the first call, in a fresh
+        process each time; medians.
+    accuracy: mean score on the evaluation samples.
+    ratio: this arm's time over the base arm's; None in the base's own row.
+    calls_ns: every raw time, sessions x rounds x calls.
+    """
+
+    name: str
+    backend: str
+    precision: str
+    threads: int
+    p50_ns: Interval | None
+    p90_ns: Interval | None
+    throughput_per_s: float | None
+    import_ns: float
+    load_ns: float
+    first_inference_ns: float
+    peak_rss_bytes: int | None
+    size_bytes: int | None
+    accuracy: Accuracy | None
+    ratio: Ratio | None
+    calls_ns: Calls = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rows that were measured together.
+
+    base: name of the row that the ratios are against.
+    notes: what a reader must know, a sentence each.
+    fingerprint: the machine and its software, from `edgekit.bench.environment`.
+    seed: of the order in which arms ran.
+    created: date and time, ISO 8601, UTC.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    base: str
+    notes: tuple[str, ...]
+    fingerprint: Mapping[str, Any]
+    seed: int
+    created: str
+
+
+def build_report(
+    title: str,
+    measurements: Sequence[Measurement],
+    *,
+    base: str,
+    fingerprint: Mapping[str, Any],
+    accuracies: Mapping[str, Accuracy] | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report of arms that were measured together.
+
+    base: name of the arm that the others are compared with.
+    accuracies: by arm's name; arms may be missing.
+
+    Raises:
+        MeasurementError: no arm called `base`, or accuracies of an arm that was not measured.
+    """
+    by_name = {measurement.arm.name: measurement for measurement in measurements}
+    for name in (base, *(accuracies or {})):
+        if name not in by_name:
+            raise MeasurementError(f"no arm {name!r} was measured; {did_you_mean(name, by_name)}")
+    rows = tuple(_row(m, by_name[base], (accuracies or {}).get(m.arm.name)) for m in measurements)
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Report(title, rows, base, tuple(notes), dict(fingerprint), measurements[0].seed, created)
+
+
+def _row(measurement: Measurement, base: Measurement, accuracy: Accuracy | None) -> Row:
+    arm = measurement.arm
+    calls = timed_calls(measurement.calls_ns)
+    p50 = percentile(calls, 50)
+    return Row(
+        name=arm.name,
+        backend=arm.backend or arm.kind,
+        precision=arm.precision,
+        threads=arm.threads,
+        p50_ns=p50,
+        p90_ns=percentile(calls, 90),
+        throughput_per_s=throughput_per_s(p50.value) if p50 else None,
+        import_ns=float(np.median(measurement.import_ns)),
+        load_ns=float(np.median(measurement.load_ns)),
+        first_inference_ns=float(np.median(measurement.first_inference_ns)),
+        peak_rss_bytes=measurement.peak_rss_bytes,
+        size_bytes=measurement.size_bytes,
+        accuracy=accuracy,
+        ratio=None if measurement is base else compare(measurement.calls_ns, base.calls_ns),
+        calls_ns=measurement.calls_ns,
+    )
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the report as JSON, for `read_report`."""
+    path.write_text(json.dumps(report_to_json(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_report(path: Path) -> Report:
+    """The report in a file that `write_report` wrote.
+
+    Raises:
+        MeasurementError: the file is not there, not JSON, or not such a report.
+    """
+    try:
+        return report_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise MeasurementError(f"{path} cannot be read as a report: {error}") from error
+    except MeasurementError as error:
+        raise MeasurementError(f"{path}: {error}") from error
+
+
+def report_to_json(report: Report) -> dict[str, Any]:
+    """A JSON-ready form that `report_from_json` reads back; an interval's missing bound is null."""
+    data: dict[str, Any] = {"edgekit_report": VERSION, **asdict(report)}
+    for row in data["rows"]:
+        if row["ratio"] is not None and math.isinf(row["ratio"]["high"]):
+            row["ratio"]["high"] = None
+    return data
+
+
+def report_from_json(data: Any) -> Report:
+    """The inverse of `report_to_json`.
+
+    Raises:
+        MeasurementError: not a report, one of another version, or one with a missing, unknown or malformed
+            field.
+    """
+    if not isinstance(data, dict) or "edgekit_report" not in data:
+        raise MeasurementError("this is not an edgekit report; make one with: edgekit bench ... --json FILE")
+    if data["edgekit_report"] != VERSION:
+        raise MeasurementError(f"report version {data['edgekit_report']!r}; this edgekit reads version {VERSION}")
+    body = {key: value for key, value in data.items() if key != "edgekit_report"}
+    try:
+        rows = tuple(_row_from_json(row) for row in body["rows"])
+        report = _make(Report, {**body, "rows": rows, "notes": tuple(body["notes"])})
+        if report.base not in {row.name for row in rows}:
+            raise MeasurementError(f"the report's base {report.base!r} is none of its rows")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MeasurementError(f"the report is damaged: {type(error).__name__}: {error}") from error
+    return report
+
+
+def _row_from_json(data: dict[str, Any]) -> Row:
+    ratio = data["ratio"]
+    if ratio is not None and ratio["high"] is None:
+        ratio = {**ratio, "high": math.inf}
+    parts = {
+        "p50_ns": _optional(Interval, data["p50_ns"]),
+        "p90_ns": _optional(Interval, data["p90_ns"]),
+        "accuracy": _optional(Accuracy, data["accuracy"]),
+        "ratio": _optional(Ratio, ratio),
+        "calls_ns": tuple(tuple(tuple(map(int, chunk)) for chunk in session) for session in data["calls_ns"]),
+    }
+    return _make(Row, {**data, **parts})
+
+
+Made = TypeVar("Made")
+
+
+def _optional(kind: type[Made], data: dict[str, Any] | None) -> Made | None:
+    return None if data is None else _make(kind, data)
+
+
+def _make(kind: type[Made], data: dict[str, Any]) -> Made:
+    """An instance of a dataclass from exactly its fields, numbers and words where its annotations say so."""
+    for item in fields(kind):  # type: ignore[arg-type]
+        _check_type(item.name, str(item.type), data[item.name])
+    return kind(**data)
+
+
+def _check_type(name: str, annotation: str, value: Any) -> None:
+    kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+    wanted = kinds.get(annotation.removesuffix(" | None"))
+    if wanted is None or (value is None and annotation.endswith("| None")):
+        return
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; expected {annotation}")

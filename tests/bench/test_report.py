@@ -1,0 +1,114 @@
+"""Reports: rows say what was measured, JSON brings all of it back, and a foreign or damaged file is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from example_reports import example_report, measurement
+
+from edgekit.bench.accuracy import Accuracy
+from edgekit.bench.report import build_report, read_report, report_from_json, report_to_json, write_report
+from edgekit.bench.statistics import compare
+from edgekit.errors import MeasurementError
+
+
+def test_rows_hold_what_was_measured() -> None:
+    slow, fast = measurement("slow", 2e6), measurement("fast", 1e6)
+    accuracy = Accuracy("top1", 0.9, 0.88, 0.92, 500)
+    report = build_report("t", [fast, slow], base="slow", fingerprint={"cpu": "x"}, accuracies={"fast": accuracy})
+    first, base = report.rows
+    assert (first.name, first.backend, first.threads) == ("fast", "openvino", 1)
+    assert first.ratio == compare(fast.calls_ns, slow.calls_ns)
+    assert first.ratio is not None
+    assert first.ratio.value == pytest.approx(0.5, rel=0.05)
+    assert (base.ratio, base.accuracy, first.accuracy) == (None, None, accuracy)
+    assert first.p50_ns is not None
+    assert first.throughput_per_s == pytest.approx(1e9 / first.p50_ns.value)
+    assert first.load_ns == np.median(fast.load_ns)
+    assert first.calls_ns == fast.calls_ns
+
+
+def test_percentiles_of_too_few_calls_are_withheld() -> None:
+    few = measurement("few", 1e6, sessions=1, rounds=2)
+    (row,) = build_report("t", [few], base="few", fingerprint={}).rows
+    assert (row.p50_ns, row.p90_ns, row.throughput_per_s) == (None, None, None)
+
+
+def test_unknown_arms_are_refused() -> None:
+    one = measurement("one", 1e6)
+    with pytest.raises(MeasurementError, match="no arm 'on' was measured; did you mean 'one'"):
+        build_report("t", [one], base="on", fingerprint={})
+    with pytest.raises(MeasurementError, match="no arm 'two'"):
+        build_report("t", [one], base="one", fingerprint={}, accuracies={"two": Accuracy("top1", 1, 1, 1, 9)})
+
+
+def test_a_report_survives_its_file(tmp_path: Path) -> None:
+    report = example_report()
+    write_report(report, tmp_path / "r.json")
+    assert read_report(tmp_path / "r.json") == report
+
+
+def test_a_missing_interval_survives_json() -> None:
+    arms = [measurement("a", 1e6, sessions=3), measurement("b", 1e6, sessions=3)]
+    report = build_report("t", arms, base="a", fingerprint={})
+    text = json.dumps(report_to_json(report), allow_nan=False)
+    again = report_from_json(json.loads(text))
+    assert again == report
+    assert again.rows[1].ratio is not None
+    assert again.rows[1].ratio.high == math.inf
+
+
+def _without(data: dict[str, Any], *path: Any) -> dict[str, Any]:
+    inner: Any = data
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return data
+
+
+def _with(data: dict[str, Any], value: Any, *path: Any) -> dict[str, Any]:
+    inner: Any = data
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: [d], "not an edgekit report"),
+        (lambda d: {"benchmarks": []}, "not an edgekit report"),
+        (lambda d: _with(d, 99, "edgekit_report"), "version 99"),
+        (lambda d: _without(d, "rows"), "damaged: KeyError: 'rows'"),
+        (lambda d: _without(d, "rows", 0, "load_ns"), "damaged: KeyError: 'load_ns'"),
+        (lambda d: _with(d, "fast", "rows", 0, "load_ns"), "load_ns is 'fast'; expected float"),
+        (lambda d: _with(d, 1, "rows", 0, "colour"), "unexpected keyword argument 'colour'"),
+        (lambda d: _with(d, None, "rows", 0, "name"), "name is None; expected str"),
+        (lambda d: _with(d, [[["x"]]], "rows", 0, "calls_ns"), "damaged: ValueError"),
+        (lambda d: _with(d, "nobody", "base"), "base 'nobody' is none of its rows"),
+        (lambda d: _with(d, {"value": 1}, "rows", 0, "p50_ns"), "damaged: KeyError: 'low'"),
+    ],
+)
+def test_foreign_and_damaged_reports_are_refused(damage: Any, message: str) -> None:
+    with pytest.raises(MeasurementError, match=message):
+        report_from_json(damage(json.loads(json.dumps(report_to_json(example_report())))))
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"edgekit_report": 1', encoding="utf-8")
+    with pytest.raises(MeasurementError, match=r"r\.json cannot be read as a report"):
+        read_report(tmp_path / "r.json")
+    (tmp_path / "r.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(MeasurementError, match="cannot be read as a report"):
+        read_report(tmp_path / "r.json")
+    with pytest.raises(MeasurementError, match="cannot be read as a report"):
+        read_report(tmp_path / "gone.json")
+    (tmp_path / "r.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(MeasurementError, match=r"r\.json: this is not an edgekit report"):
+        read_report(tmp_path / "r.json")
