@@ -1,0 +1,202 @@
+"""A bundle against the tools that its users would take otherwise: same inputs, one interleaved run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgekit.bench.accuracy import Accuracy, accuracy, score_samples
+from edgekit.bench.arms import Arm
+from edgekit.bench.environment import fingerprint
+from edgekit.bench.measure import measure, run_outputs
+from edgekit.bench.report import Report, build_report
+from edgekit.bench.samples import read_samples, write_samples
+from edgekit.build.trial import Samples, lay_out_samples
+from edgekit.build.variants import FLOAT, REFERENCE
+from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
+from edgekit.errors import MeasurementError
+from edgekit.progress import Progress, silent
+from edgekit.recipes.recipe import Recipe
+from edgekit.runtime.session import choose_target
+
+PEERS = ("torch", "onnxruntime", "openvino")
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What to hold a bundle against.
+
+    against: peers, of `PEERS`.
+    litert: .tflite files of the same model.
+    recipe, reference: the model's recipe and where it was found; without them no torch peer and no accuracy.
+    weights: a safetensors file to load into the recipe's model; its own weights if None.
+    graphs: ONNX files by method ("float", "ort", "nncf") for the onnxruntime and openvino peers; the bundle's own float
+        graph if empty.
+    """
+
+    against: Sequence[str] = PEERS
+    litert: Sequence[Path] = ()
+    recipe: Recipe | None = None
+    reference: str = ""
+    weights: Path | None = None
+    graphs: Mapping[str, Path] = field(default_factory=dict)
+
+
+def benchmark(
+    path: Path,
+    contest: Contest,
+    *,
+    sessions: int = 8,
+    rounds: int = 12,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Report:
+    """Time the bundle and its peers, interleaved, at the smallest shape, on varied inputs, and score them.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+        MeasurementError: an unknown peer, or an arm that cannot be run.
+    """
+    bundle = open_bundle(path)
+    with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
+        folder = Path(name)
+        samples = _samples(bundle, contest, folder)
+        arms, notes = _arms(bundle, contest, folder)
+        accuracies = _accuracies(arms, contest, samples, folder=folder, progress=progress)
+        measurements = measure(
+            arms,
+            samples.timing,
+            sessions=sessions,
+            rounds=rounds,
+            seed=seed,
+            progress=lambda done, total: progress("latency", done, total),
+        )
+    return build_report(
+        f"{bundle.manifest.recipe.name}: {path.name} against its peers",
+        measurements,
+        base=arms[0].name,
+        fingerprint=fingerprint(),
+        accuracies=accuracies,
+        notes=notes,
+    )
+
+
+def _samples(bundle: Bundle, contest: Contest, folder: Path) -> Samples:
+    if contest.recipe is not None:
+        return lay_out_samples(contest.recipe, folder / "samples")
+    golden = [bundle.golden_inputs(sample) for sample in range(bundle.manifest.golden_samples)]
+    write_samples(folder / "golden", golden)
+    return Samples(evaluation=None, targets=(), timing=folder / "golden", golden=folder / "golden")
+
+
+def _arms(bundle: Bundle, contest: Contest, folder: Path) -> tuple[list[Arm], list[str]]:
+    """The bundle first, then each peer that is installed; a note for each that is not."""
+    for peer in contest.against:
+        if peer not in PEERS:
+            raise MeasurementError(f"unknown peer {peer!r}; known: {', '.join(PEERS)}, litert=FILE.tflite")
+    entry = choose_target(bundle, "cpu")
+    arms, notes = [_bundle_arm(bundle, entry)], []
+    for peer in contest.against:
+        if find_spec(peer) is None:
+            notes.append(f"{peer} is not installed, so it was not measured.")
+        elif peer == "torch" and contest.recipe is None:
+            notes.append("torch was not measured: a bundle has no torch model; name its recipe.")
+        else:
+            arms += _peer_arms(peer, bundle, contest, entry, folder=folder)
+    arms += [_litert_arm(file, bundle, entry) for file in contest.litert]
+    if contest.recipe is None:
+        notes.append("No accuracy: a bundle has no evaluation data; name its recipe.")
+    return arms, notes
+
+
+def _bundle_arm(bundle: Bundle, entry: TargetEntry) -> Arm:
+    payload = entry.payloads[0]
+    return Arm(
+        name=f"edgekit ({payload.name})",
+        kind="bundle",
+        precision=payload.precision,
+        files={"bundle": str(bundle.path.resolve())},
+        threads=entry.target.threads,
+        backend=payload.backend,
+    )
+
+
+def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, *, folder: Path) -> list[Arm]:
+    if peer == "torch":
+        weights = {"weights": str(contest.weights.resolve())} if contest.weights else {}
+        return [
+            Arm("torch f32", "torch", "f32", weights, threads=entry.target.threads, recipe=contest.reference,
+                outputs=bundle.manifest.outputs)
+        ]  # fmt: skip
+    graphs = contest.graphs or {FLOAT: _float_graph(bundle, entry, folder)}
+    arms = []
+    for method, file in graphs.items():
+        for precision in _peer_precisions(peer, method, entry):
+            suffix = "" if method == FLOAT else f" ({method})"
+            arms.append(
+                Arm(
+                    name=f"{peer} {precision}{suffix}",
+                    kind=peer,
+                    precision=precision,
+                    files={"model": str(file.resolve())},
+                    threads=entry.target.threads,
+                    outputs=bundle.manifest.outputs,
+                )
+            )
+    return arms
+
+
+def _peer_precisions(peer: str, method: str, entry: TargetEntry) -> tuple[str, ...]:
+    if method != FLOAT:
+        return ("int8",)
+    return ("f32", "bf16") if peer == "openvino" and "bf16" in entry.target.precisions else ("f32",)
+
+
+def _float_graph(bundle: Bundle, entry: TargetEntry, folder: Path) -> Path:
+    """The float ONNX graph, which every CPU target of a bundle carries as its portable fallback."""
+    payload = next((p for p in entry.payloads if p.name == REFERENCE.name), None)
+    if payload is None:
+        raise MeasurementError(
+            f"{bundle.path.name} has no {REFERENCE.name} payload to give to the peers; name its recipe"
+        )
+    return _extract(bundle, payload, folder / "float")
+
+
+def _extract(bundle: Bundle, payload: Payload, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for entry in payload.files.values():
+        (folder / Path(entry).name).write_bytes(bundle.view(entry))
+    return folder / Path(payload.files["model"]).name
+
+
+def _litert_arm(file: Path, bundle: Bundle, entry: TargetEntry) -> Arm:
+    if not file.is_file():
+        raise MeasurementError(f"no LiteRT model at {file}")
+    precision = "int8" if any(sign in file.name for sign in ("int8", "static", "dyn")) else "f32"
+    return Arm(
+        name=f"litert {file.stem}",
+        kind="litert",
+        precision=precision,
+        files={"model": str(file.resolve())},
+        threads=entry.target.threads,
+        outputs=bundle.manifest.outputs,
+    )
+
+
+def _accuracies(
+    arms: Sequence[Arm], contest: Contest, samples: Samples, *, folder: Path, progress: Progress
+) -> dict[str, Accuracy]:
+    if samples.evaluation is None or contest.recipe is None or contest.recipe.metric is None:
+        return {}
+    found = {}
+    for done, arm in enumerate(arms):
+        progress("accuracy", done, len(arms))
+        out = folder / f"outputs-{done}"
+        run_outputs(arm, samples.evaluation, out)
+        scores = score_samples(contest.recipe.metric, read_samples(out), samples.targets)
+        found[arm.name] = accuracy(scores, str(contest.recipe.metric_name))
+    progress("accuracy", len(arms), len(arms))
+    return found

@@ -1,0 +1,181 @@
+"""Put what a build decided into a bundle: payloads, golden samples, measured facts, and the record of what was tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import edgekit
+from edgekit.bench.statistics import Ratio, percentile, timed_calls
+from edgekit.build.judge import Trial, Verdict
+from edgekit.build.source import FloatModel
+from edgekit.build.variants import REFERENCE
+from edgekit.bundle import (
+    Bundle,
+    Manifest,
+    Payload,
+    RecipeRecord,
+    TargetEntry,
+    golden_input_entry,
+    npy_bytes,
+    write_bundle,
+)
+from edgekit.parity import deviation
+from edgekit.recipes.recipe import Recipe
+from edgekit.target import Target
+from edgekit.tensors import Array
+
+TOOLS = ("numpy", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "nncf", "openvino")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Golden samples: inputs, and for each variant, by name, what it computed from each of them."""
+
+    inputs: Sequence[Mapping[str, Array]]
+    outputs: Mapping[str, Sequence[Mapping[str, Array]]]
+
+
+@dataclass(frozen=True)
+class BuiltTarget:
+    """All that was tried for a target, judged. The shipped trial comes first in the bundle, the portable reference behind it."""
+
+    target: Target
+    trials: tuple[Trial, ...]
+    verdicts: tuple[Verdict, ...]
+    golden: Golden
+    measured_on: str
+
+    def shipped(self) -> list[tuple[Trial, Verdict]]:
+        """What goes into the bundle, best first."""
+        pairs = list(zip(self.trials, self.verdicts, strict=True))
+        best = [pair for pair in pairs if pair[1].ships]
+        fallback = [
+            pair
+            for pair in pairs
+            if pair[0].variant == REFERENCE and not pair[1].ships and not pair[0].failure
+        ]
+        return best + fallback
+
+
+def write(output: Path, recipe: Recipe, source: FloatModel, built: Sequence[BuiltTarget]) -> Bundle:
+    """Write the bundle; raises BundleError as `write_bundle` does."""
+    contents: dict[str, bytes | Path] = {}
+    golden_inputs = built[0].golden.inputs
+    for sample, feeds in enumerate(golden_inputs):
+        for index, spec in enumerate(source.inputs):
+            contents[golden_input_entry(sample, index)] = npy_bytes(feeds[spec.name])
+    manifest = Manifest(
+        edgekit=edgekit.__version__,
+        created_by=tool_versions(),
+        recipe=RecipeRecord(recipe.name, recipe.metric_name, recipe.budget.max_drop),
+        inputs=source.inputs,
+        outputs=source.outputs,
+        source={"weights_sha256": source.weights_sha256},
+        golden_samples=len(golden_inputs),
+        targets=tuple(_target_entry(item, contents) for item in built),
+    )
+    return write_bundle(output, manifest, contents)
+
+
+def tool_versions() -> dict[str, str]:
+    """The installed version of each package that has a hand in a build."""
+    found = {}
+    for package in TOOLS:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def golden_tolerance(
+    outputs: Sequence[Mapping[str, Array]], reference: Sequence[Mapping[str, Array]]
+) -> dict[str, float]:
+    """How far a replay may be from the recorded outputs, absolute, by output name.
+
+    The rounding of the dtype (as in parity), plus what this variant is off from the float reference on the same samples:
+    a replay on another machine may round otherwise, but by no more than compression has cost already.
+    """
+    tolerance: dict[str, float] = {}
+    for got, expected in zip(outputs, reference, strict=True):
+        for name in got:
+            error, rounding = deviation(got[name], expected[name])
+            tolerance[name] = max(tolerance.get(name, 0.0), error + rounding)
+    return tolerance
+
+
+def _target_entry(item: BuiltTarget, contents: dict[str, bytes | Path]) -> TargetEntry:
+    payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in item.shipped())
+    rows = tuple(
+        _row(trial, verdict, item.measured_on)
+        for trial, verdict in zip(item.trials, item.verdicts, strict=True)
+    )
+    return TargetEntry(item.target, payloads, rows)
+
+
+def _payload(item: BuiltTarget, trial: Trial, verdict: Verdict, contents: dict[str, bytes | Path]) -> Payload:
+    name = trial.variant.name
+    folder = f"{item.target.name}/{name}"
+    files = {role: f"{folder}/{path.name}" for role, path in trial.files.items()}
+    contents.update({files[role]: path for role, path in trial.files.items()})
+    outputs = item.golden.outputs[name]
+    golden_outputs = []
+    for sample, arrays in enumerate(outputs):
+        entries = {
+            output: f"{folder}/golden/{sample}/output-{index}.npy" for index, output in enumerate(arrays)
+        }
+        contents.update({entries[output]: npy_bytes(array) for output, array in arrays.items()})
+        golden_outputs.append(entries)
+    return Payload(
+        name=name,
+        backend=trial.variant.backend,
+        precision=trial.variant.precision,
+        method=trial.variant.method,
+        files=files,
+        golden_outputs=tuple(golden_outputs),
+        golden_tolerance=golden_tolerance(outputs, item.golden.outputs[REFERENCE.name]),
+        reason=verdict.reason if verdict.ships else f"portable fallback ({verdict.reason})",
+        accuracy=asdict(trial.accuracy) if trial.accuracy else None,
+        drop=asdict(trial.drop) if trial.drop else None,
+        latency=_latency(trial, item.measured_on),
+    )
+
+
+def _row(trial: Trial, verdict: Verdict, measured_on: str) -> dict[str, Any]:
+    """One line of the record of what was tried."""
+    return {
+        "name": verdict.name,
+        "ships": verdict.ships,
+        "reason": verdict.reason,
+        "ratio": _ratio(verdict.ratio),
+        "accuracy": asdict(trial.accuracy) if trial.accuracy else None,
+        "drop": asdict(trial.drop) if trial.drop else None,
+        "latency": _latency(trial, measured_on),
+        "size_bytes": sum(path.stat().st_size for path in trial.files.values()),
+    }
+
+
+def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
+    """JSON has no infinity: a bound that there were too few sessions for is null."""
+    if ratio is None:
+        return None
+    return {**asdict(ratio), "high": ratio.high if math.isfinite(ratio.high) else None}
+
+
+def _latency(trial: Trial, measured_on: str) -> dict[str, Any] | None:
+    """Percentiles of single calls in nanoseconds, each with its interval, and where and how they were measured."""
+    if trial.measurement is None:
+        return None
+    calls = timed_calls(trial.measurement.calls_ns)
+    found = {name: percentile(calls, q) for name, q in (("p50_ns", 50), ("p90_ns", 90))}
+    return {
+        **{name: asdict(interval) if interval else None for name, interval in found.items()},
+        "sessions": len(trial.measurement.calls_ns),
+        "threads": trial.measurement.arm.threads,
+        "measured_on": measured_on,
+    }

@@ -1,0 +1,141 @@
+"""Where a build starts: one float ONNX graph with named tensors, whether it came from torch or from a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import ExportError, MissingDependencyError
+from edgekit.export import export
+from edgekit.feeds import feeds_at, real_feeds
+from edgekit.parity import ParityCheck, check_parity, onnx_function
+from edgekit.recipes.recipe import Recipe
+from edgekit.tensors import Array, Dim, TensorSpec, dim_ranges
+from edgekit.transforms.lower import lower
+from edgekit.transforms.simplify import simplify
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """The float graph of a build, its tensors, and the proof that it is the model it claims to be.
+
+    weights_sha256: digest of the torch module's state, or of the ONNX file.
+    parity: what was compared with torch; empty for a model that came as ONNX.
+    """
+
+    model: ir.Model
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    weights_sha256: str
+    parity: tuple[ParityCheck, ...]
+
+
+def float_model(recipe: Recipe) -> FloatModel:
+    """Export the recipe's torch model and check parity, or read its ONNX file; then simplify the graph.
+
+    Raises:
+        ExportError: the model cannot be exported or read.
+        ParityError: the graph, before or after simplification, does not compute what torch computes.
+    """
+    if isinstance(recipe.model, Path):
+        return _from_onnx(recipe, recipe.model)
+    exported = export(recipe)
+    exported = replace(exported, model=lower(simplify(exported.model)))
+    parity = check_parity(recipe, exported)
+    return FloatModel(
+        model=exported.model,
+        inputs=recipe.input_specs,
+        outputs=output_specs(recipe, exported.model),
+        weights_sha256=exported.weights_sha256,
+        parity=parity,
+    )
+
+
+def _from_onnx(recipe: Recipe, path: Path) -> FloatModel:
+    ir_model = lower(read_onnx(path))
+    simplified = simplify(ir_model)
+    return FloatModel(
+        model=simplified,
+        inputs=recipe.input_specs,
+        outputs=output_specs(recipe, simplified),
+        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        parity=(),
+    )
+
+
+def read_onnx(path: Path) -> ir.Model:
+    """Load an ONNX file.
+
+    Raises:
+        ExportError: there is no such file, or it is not an ONNX model.
+    """
+    try:
+        import onnx_ir as ir
+    except ImportError as error:
+        raise MissingDependencyError("onnx-ir", extra="export") from error
+    if not path.is_file():
+        raise ExportError(f"no ONNX file at {path}")
+    try:
+        return ir.load(path)
+    except Exception as error:  # protobuf's and onnx's errors have no common base
+        raise ExportError(f"{path} is not an ONNX model that can be read: {error}") from error
+
+
+def output_specs(recipe: Recipe, model: ir.Model) -> tuple[TensorSpec, ...]:
+    """The outputs' specifications: dtypes and sizes as computed on real inputs at the smallest and the largest sizes."""
+    samples, run = real_feeds(recipe, 4), onnx_function(model)
+    ranges = dim_ranges(recipe.input_specs)
+    low, high = (
+        run(feeds_at(recipe.input_specs, samples, {dim: bounds[end] for dim, bounds in ranges.items()}))
+        for end in (0, 1)
+    )
+    declared = {str(value.name): value for value in model.graph.outputs}
+    if missing := [name for name in recipe.outputs if name not in declared]:
+        raise ExportError(
+            f"{recipe.name!r}: no output named {missing[0]!r} in the graph; it has {sorted(declared)}"
+        )
+    return tuple(_output_spec(declared[name], low[name], high[name], ranges) for name in recipe.outputs)
+
+
+def _output_spec(value: Any, low: Array, high: Array, ranges: Mapping[str, tuple[int, int]]) -> TensorSpec:
+    symbols = [_symbol(dim) for dim in value.shape] if value.shape is not None else [None] * low.ndim
+    dims: list[Dim] = []
+    found: dict[str, tuple[int, int]] = {}
+    for axis, (smallest, largest) in enumerate(zip(low.shape, high.shape, strict=True)):
+        symbol = symbols[axis]
+        if smallest == largest and symbol not in ranges:
+            dims.append(smallest)
+            continue
+        name = symbol if symbol is not None and symbol in ranges else f"{value.name}_dim{axis}"
+        dims.append(name)
+        found[name] = ranges.get(name, (min(smallest, largest), max(smallest, largest)))
+    return TensorSpec(low.dtype.name, tuple(dims), ranges=found, name=value.name)
+
+
+def _symbol(dim: Any) -> str | None:
+    return None if isinstance(dim, int) else str(dim.value)
+
+
+def onnx_inputs(model: ir.Model, samples: Sequence[Mapping[str, Array]]) -> dict[str, TensorSpec]:
+    """Specifications of an ONNX graph's inputs; a dynamic dimension ranges over the sizes seen in `samples`."""
+    return {str(value.name): _input_spec(value, samples) for value in model.graph.inputs}
+
+
+def _input_spec(value: Any, samples: Sequence[Mapping[str, Array]]) -> TensorSpec:
+    dims: list[Dim] = []
+    ranges: dict[str, tuple[int, int]] = {}
+    for axis, dim in enumerate(value.shape):
+        if isinstance(dim, int):
+            dims.append(dim)
+            continue
+        name = str(dim.value) if dim.value else f"{value.name}_dim{axis}"
+        sizes = [sample[value.name].shape[axis] for sample in samples]
+        dims.append(name)
+        ranges[name] = (min(sizes), max(sizes))
+    return TensorSpec(value.dtype.numpy().name, tuple(dims), ranges=ranges, name=value.name)

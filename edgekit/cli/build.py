@@ -1,0 +1,131 @@
+"""`edgekit build`: from a recipe or an ONNX file to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.cli.output import emit, json_option, progress_bar
+from edgekit.cli.tables import candidates_json, show_candidates
+
+if TYPE_CHECKING:
+    from edgekit.recipes import Recipe
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("build")
+@click.argument("recipe", metavar="RECIPE|MODEL.onnx")
+@click.option(
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="TARGET",
+    help="A target name or TOML file; repeat for several. Default: this machine's CPU.",
+)
+@click.option("-o", "--output", type=FILE, required=True, help="The bundle to write.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="WORD",
+    help="Try only variants with this word in their name (f32, openvino, nncf, ...); repeat for several.",
+)
+@click.option(
+    "--sessions",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Fresh sessions of each variant while timing.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order in which variants are timed.")
+@click.option("--calibration", type=FILE, help="For MODEL.onnx: an .npz with real samples of each input.")
+@click.option(
+    "--evaluation",
+    type=FILE,
+    help="For MODEL.onnx: the same with an array `target`; int8 ships only with it.",
+)
+@click.option("--metric", default="top1", show_default=True, help="For MODEL.onnx: how --evaluation is scored.")
+@click.option(
+    "--max-drop",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="For MODEL.onnx: how much of the metric may be lost.",
+)
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    metavar="DIM=LOW:HIGH",
+    help="For MODEL.onnx: sizes of a dynamic dimension.",
+)
+@json_option
+def command(
+    recipe: str,
+    targets: tuple[str, ...],
+    output: Path,
+    only: tuple[str, ...],
+    sessions: int,
+    seed: int,
+    calibration: Path | None,
+    evaluation: Path | None,
+    metric: str,
+    max_drop: float,
+    ranges: tuple[str, ...],
+    json_path: str | None,
+) -> None:
+    """Export, check parity, quantize, compile, measure, and bundle what is fastest within the accuracy budget."""
+    from edgekit.build import build
+    from edgekit.recipes import load_recipe
+    from edgekit.target import load_target
+
+    loaded_targets = [load_target(name) for name in targets]
+    if recipe.endswith(".onnx"):
+        loaded = _onnx(Path(recipe), calibration, evaluation, metric=metric, max_drop=max_drop, ranges=ranges)
+    elif calibration or evaluation or ranges:
+        raise click.UsageError("--calibration, --evaluation and --range are for ONNX files; a recipe brings its data")
+    else:
+        loaded = load_recipe(recipe)
+    with progress_bar() as progress:
+        bundle = build(
+            loaded, loaded_targets, output=output, only=only, sessions=sessions, seed=seed, progress=progress
+        )
+    emit(candidates_json(bundle), json_path, lambda: show_candidates(bundle))
+
+
+def _onnx(
+    path: Path,
+    calibration: Path | None,
+    evaluation: Path | None,
+    *,
+    metric: str,
+    max_drop: float,
+    ranges: tuple[str, ...],
+) -> Recipe:
+    from edgekit.build.onnx_recipe import onnx_recipe
+    from edgekit.errors import CalibrationError
+
+    if calibration is None:
+        raise CalibrationError(
+            f"{path} comes without data: give --calibration data.npz, an array of real samples for each input. "
+            "Measuring and quantizing need them, and edgekit makes none up"
+        )
+    return onnx_recipe(
+        path,
+        calibration=calibration,
+        evaluation=evaluation,
+        metric=metric if evaluation else None,
+        max_drop=max_drop,
+        ranges=dict(_range(text) for text in ranges),
+    )
+
+
+def _range(text: str) -> tuple[str, tuple[int, int]]:
+    name, _, bounds = text.partition("=")
+    low, _, high = bounds.partition(":")
+    if not name or not low.isdigit() or not high.isdigit():
+        raise click.UsageError(f"--range {text}: expected DIM=LOW:HIGH, for example batch=1:8")
+    return name, (int(low), int(high))

@@ -1,0 +1,21 @@
+"""`edgekit inspect`: what a bundle holds and what was measured of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.output import emit, json_option
+from edgekit.cli.tables import show_contents
+
+
+@click.command("inspect")
+@click.argument("bundle", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+def command(bundle: Path, json_path: str | None) -> None:
+    """Show what BUNDLE holds: tensors, payloads, and every variant that was tried, with figures and reasons."""
+    from edgekit.bundle import manifest_to_json, open_bundle
+
+    opened = open_bundle(bundle)
+    emit(manifest_to_json(opened.manifest), json_path, lambda: show_contents(opened))
