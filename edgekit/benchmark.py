@@ -14,7 +14,7 @@ from edgekit.bench.environment import fingerprint
 from edgekit.bench.measure import measure, run_outputs
 from edgekit.bench.report import Report, build_report
 from edgekit.bench.samples import read_samples, write_samples
-from edgekit.build.trial import Samples, lay_out_samples
+from edgekit.build.samples import Samples, lay_out_samples
 from edgekit.build.variants import FLOAT, REFERENCE
 from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
 from edgekit.errors import MeasurementError

@@ -88,8 +88,10 @@ def traced_sizes(specs: Sequence[TensorSpec]) -> dict[str, int]:
     return {dim: min(high, max(low, 2)) for dim, (low, high) in dim_ranges(specs).items()}
 
 
-def save_model(model: ir.Model, path: Path, *, limit_bytes: int = EXTERNAL_DATA_LIMIT_BYTES) -> None:
-    """Write the graph to `path`, and its weights to `path` + ".data" where they pass `limit_bytes`; all or nothing.
+def save_model(model: ir.Model, path: Path, *, limit_bytes: int | None = None) -> None:
+    """Write the graph to `path`, and its weights to `data_file(path)` if they pass `limit_bytes`; all or nothing.
+
+    limit_bytes: `EXTERNAL_DATA_LIMIT_BYTES` if None.
 
     Source paths and stack traces that torch recorded in the graph are left out.
 
@@ -100,8 +102,7 @@ def save_model(model: ir.Model, path: Path, *, limit_bytes: int = EXTERNAL_DATA_
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     ClearMetadataAndDocStringPass()(model)
-    weights_bytes = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
-    data_name = f"{path.name}.data" if weights_bytes > limit_bytes else None
+    data_name = data_file(path).name if exceeds_protobuf(model, limit_bytes) else None
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             ir.save(model, Path(folder) / path.name, external_data=data_name)
@@ -109,6 +110,17 @@ def save_model(model: ir.Model, path: Path, *, limit_bytes: int = EXTERNAL_DATA_
                 os.replace(Path(folder) / name, path.parent / name)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror or error}; nothing was left there") from error
+
+
+def data_file(path: Path) -> Path:
+    """Where the weights of the ONNX file `path` lie if they do not fit into it."""
+    return path.with_name(f"{path.name}.data")
+
+
+def exceeds_protobuf(model: ir.Model, limit_bytes: int | None = None) -> bool:
+    """Whether the weights are too large for one protobuf message, or than `limit_bytes`."""
+    sizes = (value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    return sum(sizes) > (EXTERNAL_DATA_LIMIT_BYTES if limit_bytes is None else limit_bytes)
 
 
 def _import_torch() -> Any:

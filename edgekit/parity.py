@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import ParityError
-from edgekit.export import Exported
+from edgekit.export import Exported, exceeds_protobuf, save_model
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, TensorSpec, dim_ranges
@@ -112,7 +114,6 @@ def onnx_function(model: ir.Model, outputs: Sequence[Any] = ()) -> Any:
 
     outputs: intermediate values of the graph to return instead of its own outputs.
     """
-    import onnx_ir as ir
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
@@ -120,14 +121,25 @@ def onnx_function(model: ir.Model, outputs: Sequence[Any] = ()) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     own_outputs = list(model.graph.outputs)
     try:
-        if outputs:
-            _replace_outputs(model, outputs)
-        serialized = ir.to_proto(model).SerializeToString()
-        names = [value.name for value in model.graph.outputs]
+        _replace_outputs(model, outputs or own_outputs)
+        session = _reference_session(model, options)
     finally:
         _replace_outputs(model, own_outputs)
-    session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    names = [str(value.name) for value in outputs or own_outputs]
     return lambda feeds: dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+
+def _reference_session(model: ir.Model, options: Any) -> Any:
+    import onnx_ir as ir
+    import onnxruntime
+
+    providers = ["CPUExecutionProvider"]
+    if not exceeds_protobuf(model):
+        serialized = ir.to_proto(model).SerializeToString()
+        return onnxruntime.InferenceSession(serialized, options, providers=providers)
+    with tempfile.TemporaryDirectory(prefix="edgekit-parity-") as folder:
+        save_model(model, Path(folder) / "model.onnx")
+        return onnxruntime.InferenceSession(str(Path(folder) / "model.onnx"), options, providers=providers)
 
 
 def _replace_outputs(model: ir.Model, outputs: Sequence[Any]) -> None:

@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgekit.export import data_file
+
 
 def compile_model(source: Path, folder: Path) -> Mapping[str, Path]:
-    """See `edgekit.backends.compile_model`. Roles: `model`, and `data` where the weights lie beside it."""
+    """See `edgekit.backends.compile_model`. Roles: `model`, and for weights beside it the name in the graph."""
     files = {"model": Path(shutil.copy(source, folder / "model.onnx"))}
-    data = source.with_name(f"{source.name}.data")
-    if data.exists():
-        files["data"] = Path(shutil.copy(data, folder / data.name))
+    if (data := data_file(source)).exists():
+        files[data.name] = Path(shutil.copy(data, folder / data.name))
     return files

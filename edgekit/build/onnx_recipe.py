@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,9 @@ def onnx_recipe(
 
 def _rank(value: Any) -> int:
     if value.shape is None or value.dtype is None:
-        raise ExportError(f"input {value.name!r} of the graph has no shape or dtype; run onnx.shape_inference on the file")
+        raise ExportError(
+            f"input {value.name!r} of the graph has no shape or dtype; run onnx.shape_inference on the file"
+        )
     return len(value.shape)
 
 
@@ -68,9 +71,7 @@ def _widened(spec: TensorSpec, ranges: Mapping[str, tuple[int, int]]) -> TensorS
 def _refuse_unknown_ranges(inputs: Mapping[str, TensorSpec], ranges: Mapping[str, tuple[int, int]]) -> None:
     known = {dim for spec in inputs.values() for dim in spec.dynamic_dims}
     if unknown := sorted(set(ranges) - known):
-        raise RecipeError(
-            f"the graph has no dynamic dimension {unknown[0]!r}; it has {sorted(known) or 'none'}"
-        )
+        raise RecipeError(f"the graph has no dynamic dimension {unknown[0]!r}; it has {sorted(known) or 'none'}")
 
 
 def _samples(path: Path, ranks: Mapping[str, int]) -> Iterator[dict[str, Array]]:
@@ -81,8 +82,7 @@ def _samples(path: Path, ranks: Mapping[str, int]) -> Iterator[dict[str, Array]]
 
 def _labelled(path: Path, ranks: Mapping[str, int]) -> Iterator[Sample]:
     targets = _read(path, [*ranks, TARGET])[TARGET]
-    for feeds, target in zip(_samples(path, ranks), targets, strict=True):
-        yield feeds, target
+    yield from zip(_samples(path, ranks), targets, strict=True)
 
 
 def _sample(array: Array, index: int, rank: int) -> Array:
@@ -92,13 +92,15 @@ def _sample(array: Array, index: int, rank: int) -> Array:
 
 def _read(path: Path, names: list[str]) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:  # a .npy file gives an array: TypeError, in 3.10 AttributeError
             found = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
         raise DataError(f"{path} cannot be read as .npz: {error}") from error
     if missing := [name for name in names if name not in found]:
         raise DataError(f"{path} has no array {missing[0]!r}; it has {sorted(found)}, expected {names}")
     counts = {name: len(found[name]) for name in names}
     if len(set(counts.values())) != 1:
         raise DataError(f"{path}: the arrays hold different numbers of samples: {counts}")
+    if 0 in counts.values():
+        raise DataError(f"{path}: the arrays hold no samples: {counts}")
     return {name: found[name] for name in names}

@@ -1,4 +1,4 @@
-"""Put what a build decided into a bundle: payloads, golden samples, measured facts, and the record of what was tried."""
+"""Put what a build decided into a bundle: payloads, golden samples, measured facts, and what was tried."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class BuiltTarget:
-    """All that was tried for a target, judged. The shipped trial comes first in the bundle, the portable reference behind it."""
+    """All that was tried for a target, judged. In the bundle the winner comes first, then the portable reference."""
 
     target: Target
     trials: tuple[Trial, ...]
@@ -55,9 +55,7 @@ class BuiltTarget:
         pairs = list(zip(self.trials, self.verdicts, strict=True))
         best = [pair for pair in pairs if pair[1].ships]
         fallback = [
-            pair
-            for pair in pairs
-            if pair[0].variant == REFERENCE and not pair[1].ships and not pair[0].failure
+            pair for pair in pairs if pair[0].variant == REFERENCE and not pair[1].ships and not pair[0].failure
         ]
         return best + fallback
 
@@ -98,8 +96,8 @@ def golden_tolerance(
 ) -> dict[str, float]:
     """How far a replay may be from the recorded outputs, absolute, by output name.
 
-    The rounding of the dtype (as in parity), plus what this variant is off from the float reference on the same samples:
-    a replay on another machine may round otherwise, but by no more than compression has cost already.
+    The rounding of the dtype (as in parity), plus what this variant is off from the float reference on the same
+    samples: a replay on another machine may round otherwise, but by no more than compression has cost already.
     """
     tolerance: dict[str, float] = {}
     for got, expected in zip(outputs, reference, strict=True):
@@ -112,8 +110,7 @@ def golden_tolerance(
 def _target_entry(item: BuiltTarget, contents: dict[str, bytes | Path]) -> TargetEntry:
     payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in item.shipped())
     rows = tuple(
-        _row(trial, verdict, item.measured_on)
-        for trial, verdict in zip(item.trials, item.verdicts, strict=True)
+        _row(trial, verdict, item.measured_on) for trial, verdict in zip(item.trials, item.verdicts, strict=True)
     )
     return TargetEntry(item.target, payloads, rows)
 
@@ -126,9 +123,7 @@ def _payload(item: BuiltTarget, trial: Trial, verdict: Verdict, contents: dict[s
     outputs = item.golden.outputs[name]
     golden_outputs = []
     for sample, arrays in enumerate(outputs):
-        entries = {
-            output: f"{folder}/golden/{sample}/output-{index}.npy" for index, output in enumerate(arrays)
-        }
+        entries = {output: f"{folder}/golden/{sample}/output-{index}.npy" for index, output in enumerate(arrays)}
         contents.update({entries[output]: npy_bytes(array) for output, array in arrays.items()})
         golden_outputs.append(entries)
     return Payload(

@@ -82,13 +82,13 @@ def read_onnx(path: Path) -> ir.Model:
     if not path.is_file():
         raise ExportError(f"no ONNX file at {path}")
     try:
-        return ir.load(path)
+        return ir.external_data.load_to_model(ir.load(path))  # weights beside the file, which bytes cannot refer to
     except Exception as error:  # protobuf's and onnx's errors have no common base
         raise ExportError(f"{path} is not an ONNX model that can be read: {error}") from error
 
 
 def output_specs(recipe: Recipe, model: ir.Model) -> tuple[TensorSpec, ...]:
-    """The outputs' specifications: dtypes and sizes as computed on real inputs at the smallest and the largest sizes."""
+    """The outputs' specifications, dtypes and sizes as computed on real inputs at the smallest and largest sizes."""
     samples, run = real_feeds(recipe, 4), onnx_function(model)
     ranges = dim_ranges(recipe.input_specs)
     low, high = (
@@ -97,9 +97,7 @@ def output_specs(recipe: Recipe, model: ir.Model) -> tuple[TensorSpec, ...]:
     )
     declared = {str(value.name): value for value in model.graph.outputs}
     if missing := [name for name in recipe.outputs if name not in declared]:
-        raise ExportError(
-            f"{recipe.name!r}: no output named {missing[0]!r} in the graph; it has {sorted(declared)}"
-        )
+        raise ExportError(f"{recipe.name!r}: no output named {missing[0]!r} in the graph; it has {sorted(declared)}")
     return tuple(_output_spec(declared[name], low[name], high[name], ranges) for name in recipe.outputs)
 
 

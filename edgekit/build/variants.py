@@ -15,7 +15,7 @@ PRECISION_ORDER = ("f32", "bf16", "int8")  # from the plainest to the most compr
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run the model. method: the quantizer for int8, else `FLOAT`: both name the graph that it is compiled from."""
+    """One way to run the model. method: the quantizer for int8, else `FLOAT`; it names the graph to compile."""
 
     backend: str
     precision: str
@@ -24,11 +24,7 @@ class Variant:
     @property
     def name(self) -> str:
         """For example `openvino-int8-nncf`."""
-        parts = (
-            (self.backend, self.precision)
-            if self.method == FLOAT
-            else (self.backend, self.precision, self.method)
-        )
+        parts = (self.backend, self.precision) if self.method == FLOAT else (self.backend, self.precision, self.method)
         return "-".join(parts)
 
 

@@ -13,7 +13,7 @@ from edgekit.tensors import Array
 
 
 def open_model(request: OpenRequest) -> OnnxruntimeRunner:
-    """Open `files["model"]`, an ONNX file; weights stored beside it need a path, not bytes.
+    """Open `files["model"]`, an ONNX file. Any other role is the name by which the graph calls a file of weights.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -27,13 +27,24 @@ def open_model(request: OpenRequest) -> OnnxruntimeRunner:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
+    weights = {role: source for role, source in request.files.items() if role != "model"}
     try:
+        _add_weights(options, weights)
         session = onnxruntime.InferenceSession(
             _as_argument(request.files["model"]), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's exceptions have no common base class of their own
         raise BackendError(f"onnxruntime refused the model: {error}") from error
     return OnnxruntimeRunner(session, [spec.name for spec in request.outputs])
+
+
+def _add_weights(options: Any, weights: Mapping[str, Source]) -> None:
+    """Hand over weights that are in memory; files of weights are found beside the model."""
+    in_memory = {name: source for name, source in weights.items() if not isinstance(source, Path)}
+    if in_memory:
+        options.add_external_initializers_from_files_in_memory(
+            list(in_memory), list(in_memory.values()), [len(view) for view in in_memory.values()]
+        )
 
 
 def _as_argument(source: Source) -> str | bytes:

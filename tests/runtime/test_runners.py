@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_bound_call_equals_run(backend: str, size: int, source: FloatModel, comp
         x[:] = batch(size) * seed
         call()
         np.testing.assert_array_equal(y, runner.run({"image": x})["scores"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_run_from_many_threads_gives_each_its_own_answer(backend: str, source: FloatModel, compiled: Mapping) -> None:
+    runner = opened(backend, compiled[backend], source)
+    inputs = np.random.default_rng(9).standard_normal((200, 1, 3, 8, 8)).astype(np.float32)
+    expected = [runner.run({"image": x})["scores"] for x in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda x: runner.run({"image": x})["scores"], inputs))
+    np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgekit.errors import BackendError, MissingDependencyError
+from edgekit.export import data_file
 from edgekit.runtime.telemetry import disable_telemetry
 from edgekit.tensors import Array
 
@@ -34,7 +35,8 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
             )
         except Exception as error:  # nncf has no common base class for its errors
             raise BackendError(f"nncf refused the graph: {type(error).__name__}: {error}") from error
-    onnx.save(quantized, destination)
+    external = data_file(source).exists()
+    onnx.save(quantized, destination, save_as_external_data=external, location=data_file(destination).name)
 
 
 @contextlib.contextmanager

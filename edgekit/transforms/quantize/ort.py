@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgekit.errors import BackendError, MissingDependencyError
+from edgekit.export import data_file
 from edgekit.tensors import Array
 
 
@@ -26,8 +26,7 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
         def get_next(self) -> dict[str, Array] | None:
             return next(self._samples, None)
 
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
-        prepared = _prepare(source, Path(folder))
+    with _quiet(), _with_shapes(source) as prepared:
         try:
             quantize_static(
                 prepared,
@@ -38,18 +37,26 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 reduce_range=saturates,
+                use_external_data_format=data_file(source).exists(),
             )
         except Exception as error:  # the quantizer raises bare ValueErrors and worse
             raise BackendError(f"onnxruntime's quantizer refused the graph: {error}") from error
 
 
-def _prepare(source: Path, folder: Path) -> Path:
-    """Infer shapes first: without them the quantizer leaves out what it cannot type."""
+@contextlib.contextmanager
+def _with_shapes(source: Path) -> Iterator[Path]:
+    """The graph with inferred shapes: without them the quantizer leaves out what it cannot type.
+
+    It lies beside `source`, where it finds the same file of weights.
+    """
     import onnx
 
-    prepared = folder / "inferred.onnx"
-    onnx.shape_inference.infer_shapes_path(str(source), str(prepared))
-    return prepared
+    prepared = source.with_name(f"{source.stem}-shapes.onnx")
+    try:
+        onnx.shape_inference.infer_shapes_path(str(source), str(prepared))
+        yield prepared
+    finally:
+        prepared.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,58 @@
+"""The recipe's real data, laid out once in folders that worker processes read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.bench.samples import write_samples
+from edgekit.feeds import feeds_at, real_feeds
+from edgekit.recipes.recipe import Recipe
+from edgekit.tensors import Array, check_feeds, smallest_sizes
+
+GOLDEN_SAMPLES = 3
+TIMED_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Folders of feeds.
+
+    evaluation: every evaluation sample, or None where the recipe has none; targets: what each of them should give.
+    timing: inputs at the smallest shape, for latency. golden: inputs of the golden samples.
+    """
+
+    evaluation: Path | None
+    targets: tuple[Any, ...]
+    timing: Path
+    golden: Path
+
+
+def lay_out_samples(recipe: Recipe, folder: Path) -> Samples:
+    """Write the recipe's evaluation data, and the inputs for timing and golden samples, below `folder`.
+
+    Raises:
+        TensorError: a sample is not what the recipe's inputs state.
+        MeasurementError: the evaluation is empty.
+    """
+    targets: list[Any] = []
+    if recipe.evaluation is not None:
+        write_samples(folder / "evaluation", _evaluation(recipe, targets))
+    real, smallest = real_feeds(recipe, TIMED_SAMPLES), smallest_sizes(recipe.input_specs)
+    write_samples(folder / "timing", (feeds_at(recipe.input_specs, [feeds], smallest) for feeds in real))
+    write_samples(folder / "golden", real[:GOLDEN_SAMPLES])
+    return Samples(
+        evaluation=folder / "evaluation" if recipe.evaluation is not None else None,
+        targets=tuple(targets),
+        timing=folder / "timing",
+        golden=folder / "golden",
+    )
+
+
+def _evaluation(recipe: Recipe, targets: list[Any]) -> Iterator[dict[str, Array]]:
+    """The checked feeds of each evaluation sample; its target goes to `targets`."""
+    for feeds, target in recipe.evaluation() if recipe.evaluation else ():
+        targets.append(target)
+        yield check_feeds(recipe.input_specs, feeds)

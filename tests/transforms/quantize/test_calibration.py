@@ -1,0 +1,76 @@
+"""Calibration data: checked sample by sample, with the recipe, the sample and the input in every refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from models import CONV, PAIR, samples
+
+from edgekit.errors import CalibrationError, TensorError
+from edgekit.recipes.recipe import Recipe
+from edgekit.transforms.quantize import calibration_samples
+
+GOOD = {"query": np.zeros((1, 4), np.float32), "key": np.zeros((1, 4), np.float32)}
+
+
+def pair(*feeds: Any) -> Recipe:
+    return replace(PAIR, calibration=lambda: iter(feeds))
+
+
+def spoiled(name: str, value: float) -> dict[str, Any]:
+    array = np.zeros((1, 4), np.float32)
+    array[0, 2] = value
+    return GOOD | {name: array}
+
+
+def test_every_sample_is_used() -> None:
+    found = calibration_samples(CONV)
+    assert len(found) == len(samples({"image": (1, 3, 8, 8)}))
+    np.testing.assert_array_equal(found[5]["image"], samples({"image": (1, 3, 8, 8)})[5]["image"])
+
+
+def test_without_calibration_data_the_way_out_is_named() -> None:
+    with pytest.raises(
+        CalibrationError, match="'pairnet' has no calibration data, and int8 needs real samples.*--only f32"
+    ):
+        calibration_samples(replace(PAIR, calibration=None))
+
+
+def test_evaluation_data_does_not_stand_in() -> None:
+    recipe = replace(PAIR, calibration=None, evaluation=lambda: [(GOOD, 0)], metric="top1")
+    with pytest.raises(CalibrationError, match="has no calibration data"):
+        calibration_samples(recipe)
+
+
+def test_empty_calibration_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="'pairnet': the calibration data is empty"):
+        calibration_samples(pair())
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (spoiled("key", np.nan), "input 'key' holds 1 NaN or infinite values of 4.*remove or mend the sample"),
+        (spoiled("query", -np.inf), "input 'query' holds 1 NaN or infinite values of 4"),
+        (GOOD | {"key": np.zeros((1, 5), np.float32)}, "tensor 'key': size 5 where 4 was expected"),
+        (GOOD | {"key": np.zeros(4, np.float32)}, r"tensor 'key' has shape \(4,\); expected 2 dimensions"),
+        (GOOD | {"key": np.zeros((1, 4))}, "tensor 'key' is float64; expected float32"),
+        (GOOD | {"kye": GOOD["key"]}, "unknown input 'kye'; did you mean 'key'"),
+        ({"query": GOOD["query"]}, "input 'key' is missing"),
+        (np.zeros((1, 4), np.float32), r"is a ndarray; expected \{name: array\}"),
+        ((GOOD, 3), r"is a tuple; expected \{name: array\}"),
+    ],
+    ids=["nan", "inf", "size", "rank", "dtype", "unknown name", "missing name", "bare array", "labelled"],
+)
+def test_bad_sample_is_refused_with_recipe_index_and_input(bad: Any, message: str) -> None:
+    with pytest.raises(CalibrationError, match=f"'pairnet': calibration sample 2:? {message}"):
+        calibration_samples(pair(GOOD, GOOD, bad))
+
+
+def test_cause_is_kept() -> None:
+    with pytest.raises(CalibrationError) as failure:
+        calibration_samples(pair({}))
+    assert isinstance(failure.value.__cause__, TensorError)
