@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import ExportError, MissingDependencyError
+from edgekit.errors import ExportError, MissingDependencyError, did_you_mean
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import TensorSpec, dim_ranges
@@ -44,6 +44,7 @@ class Exported:
     model: the ONNX graph; inputs and outputs bear the recipe's names, dynamic dimensions too.
     module: the torch module, in eval mode.
     program: the ExportedProgram that the graph was made from; node names are the graph's value names.
+    returned: names of all that the module returns, in its own order; the graph keeps those that the recipe declares.
     traced_sizes: the sizes of dynamic dimensions that the model was traced at.
     weights_sha256: digest of names, dtypes, shapes and bytes of the module's state.
     """
@@ -51,6 +52,7 @@ class Exported:
     model: ir.Model
     module: torch.nn.Module
     program: torch.export.ExportedProgram
+    returned: tuple[str, ...]
     traced_sizes: Mapping[str, int]
     weights_sha256: str
 
@@ -72,12 +74,16 @@ def export(recipe: Recipe) -> Exported:
     arguments = tuple(torch.from_numpy(feeds[name]) for name in recipe.inputs)
     with _quiet():
         program = _trace(torch, module, arguments, recipe)
-        converted = _convert(torch, program, recipe)
+        returned = returned_names(recipe, _call(torch, module, arguments))
+        converted = _convert(torch, program, recipe, returned=returned)
+    _keep_outputs(converted.model, recipe.outputs)
+    _free_names(converted.model)
     _name_dimensions(converted.model, recipe.input_specs)
     return Exported(
         model=converted.model,
         module=module,
         program=converted.exported_program,
+        returned=returned,
         traced_sizes=sizes,
         weights_sha256=_digest(module.state_dict()),
     )
@@ -109,6 +115,7 @@ def save_model(model: ir.Model, path: Path, *, limit_bytes: int | None = None) -
             for name in filter(None, (data_name, path.name)):
                 os.replace(Path(folder) / name, path.parent / name)
     except OSError as error:
+        data_file(path).unlink(missing_ok=True)  # weights whose graph could not follow are of no use
         raise ExportError(f"cannot write {path}: {error.strerror or error}; nothing was left there") from error
 
 
@@ -161,25 +168,67 @@ def _dynamic_shapes(torch: Any, specs: Sequence[TensorSpec]) -> tuple[dict[int, 
     )
 
 
-def _convert(torch: Any, program: Any, recipe: Recipe) -> Any:
+def _call(torch: Any, module: Any, arguments: tuple[Any, ...]) -> Any:
+    with torch.inference_mode():
+        return module(*arguments)
+
+
+def returned_names(recipe: Recipe, returned: Any) -> tuple[str, ...]:
+    """A name for each tensor that the module returned, in its own order: a dict's keys, else the recipe's outputs.
+
+    Raises:
+        ExportError: a declared output is not among a dict's keys, or the number of tensors is not the number declared.
+    """
+    if isinstance(returned, Mapping):
+        if missing := [name for name in recipe.outputs if name not in returned]:
+            raise ExportError(
+                f"recipe {recipe.name!r}: the model returns no {missing[0]!r}; {did_you_mean(missing[0], returned)}"
+            )
+        return tuple(returned)
+    count = len(returned) if isinstance(returned, (tuple, list)) else 1
+    if count != len(recipe.outputs):
+        raise ExportError(
+            f"recipe {recipe.name!r} declares outputs {list(recipe.outputs)}, but the model returns {count} tensors; "
+            "declare one name for each, in order"
+        )
+    return recipe.outputs
+
+
+def _convert(torch: Any, program: Any, recipe: Recipe, *, returned: Sequence[str]) -> Any:
     try:
         converted = torch.onnx.export(
             program,
             dynamo=True,
             input_names=list(recipe.inputs),
-            output_names=list(recipe.outputs),
+            output_names=list(returned),
             opset_version=OPSET,
             verbose=False,
         )
     except Exception as error:  # the exporter's own errors derive from several bases
         raise ExportError(f"the ONNX conversion of {recipe.name!r} failed: {_explain(error)}") from error
-    found = [value.name for value in converted.model.graph.outputs]
-    if found != list(recipe.outputs):
+    if (found := len(converted.model.graph.outputs)) != len(returned):
         raise ExportError(
-            f"recipe {recipe.name!r} declares outputs {list(recipe.outputs)}, but the model returns {len(found)} "
-            f"tensors: {found}; declare one name for each, in order"
+            f"recipe {recipe.name!r}: the outputs {list(returned)} came out as {found} tensors; "
+            "return tensors alone, not lists or dicts of them"
         )
     return converted
+
+
+def _keep_outputs(model: ir.Model, names: Sequence[str]) -> None:
+    """Leave the graph the outputs that the recipe declares, in its order."""
+    by_name = {value.name: value for value in model.graph.outputs}
+    model.graph.outputs.clear()
+    model.graph.outputs.extend(by_name[name] for name in names)
+
+
+def _free_names(model: ir.Model) -> None:
+    """Rename inner values that bear the name of an input or output: torch knows only its own names, and reuses them."""
+    outer = [*model.graph.inputs, *model.graph.outputs]
+    taken = {value.name for value in outer}
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value.name in taken and not any(value is other for other in outer):
+                value.name = f"{value.name}__inner"
 
 
 def _explain(error: Exception) -> str:
@@ -244,12 +293,11 @@ def _digest(state: Mapping[str, Any]) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's notes about its own deprecations, and about torchvision, off the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(previous)

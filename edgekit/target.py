@@ -22,6 +22,15 @@ PRECISIONS = ("f32", "bf16", "f16", "int8", "int4", "f8")
 BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
 
 
+# What each key of a profile must be; `edgekit/targets/README.md` says what it means.
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("description", "device", "arch"), (str,)),
+    **dict.fromkeys(("isa", "precisions", "backends"), (list, tuple)),
+    **dict.fromkeys(("threads", "memory_bytes"), (int,)),
+    "peak": (dict,),
+}
+
+
 @dataclass(frozen=True)
 class Peak:
     """Highest rates seen on such a device, a core (CPU) or the whole of it (GPU); the floors in reports come from them.
@@ -36,6 +45,10 @@ class Peak:
     int8_gmacs: float = 0.0
     dram_gb_per_s: float = 0.0
     source: str = ""
+
+
+KIND_NAMES = {str: "text", float: "a number", list: "a list", int: "a whole number", dict: "a table"}
+PEAK_RATES = tuple(item.name for item in fields(Peak) if item.name != "source")
 
 
 @dataclass(frozen=True)
@@ -80,10 +93,17 @@ def load_target(name_or_path: str) -> Target:
             raise TargetError(
                 f"no target file at {path}; give a name ({', '.join(target_names())}) or an existing file"
             )
-        return _parse(path.stem, path.read_text(encoding="utf-8"))
+        return _parse(path.stem, _read(path))
     if name_or_path not in target_names():
         raise TargetError(f"unknown target {name_or_path!r}; {did_you_mean(name_or_path, target_names())}")
     return _parse(name_or_path, (PROFILES / f"{name_or_path}.toml").read_text(encoding="utf-8"))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path} cannot be read as a target profile: {error}") from error
 
 
 def host_isa() -> tuple[str, ...]:
@@ -169,12 +189,21 @@ def _from_table(name: str, table: Mapping[str, Any]) -> Target:
     required = known - {"threads", "memory_bytes", "peak"}
     if missing := sorted(required - set(table)):
         raise TargetError(f"target {name!r} lacks {', '.join(missing)}; see edgekit/targets/README.md")
+    _check_kinds(f"target {name!r}", table, KINDS)
     peak = table.get("peak", {})
+    _check_kinds(f"[peak] of target {name!r}", peak, dict.fromkeys(PEAK_RATES, (float, int)) | {"source": (str,)})
     _refuse_unknown(f"[peak] of target {name!r}", peak, {item.name for item in fields(Peak)})
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     target = Target(**{**values, "name": name, "peak": Peak(**peak)})
     _check_values(target)
     return target
+
+
+def _check_kinds(where: str, table: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for key, value in table.items():
+        wanted = kinds.get(key, (object,))
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+            raise TargetError(f"{where}: {key} = {value!r}; expected {KIND_NAMES[wanted[0]]}")
 
 
 def _check_values(target: Target) -> None:
@@ -183,8 +212,8 @@ def _check_values(target: Target) -> None:
     _refuse_unknown(f"isa of target {target.name!r}", target.isa, ISA_NAMES.get(target.arch, ()))
     if target.device not in ("cpu", "cuda"):
         raise TargetError(f"target {target.name!r}: device {target.device!r}; expected 'cpu' or 'cuda'")
-    if not isinstance(target.threads, int) or target.threads < 1:
-        raise TargetError(f"target {target.name!r}: threads = {target.threads!r}; expected a whole number from 1")
+    if target.threads < 1:
+        raise TargetError(f"target {target.name!r}: threads = {target.threads}; expected a whole number from 1")
 
 
 def _refuse_unknown(where: str, words: Any, known: Any) -> None:

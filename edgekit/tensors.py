@@ -172,8 +172,26 @@ def _check_size(spec: TensorSpec, dim: Dim, size: int, sizes: dict[str, int]) ->
 def _as_array(name: str, value: Any) -> Array:
     if isinstance(value, np.ndarray):
         return np.asarray(value, order="C")  # ascontiguousarray would make a scalar one-dimensional
-    if hasattr(value, "__dlpack__"):
+    if not hasattr(value, "__dlpack__"):
+        raise TensorError(
+            f"input {name!r} is a {type(value).__name__}; expected a numpy array or an object with __dlpack__"
+        )
+    try:
         return np.asarray(np.from_dlpack(value), order="C")
-    raise TensorError(
-        f"input {name!r} is a {type(value).__name__}; expected a numpy array or an object with __dlpack__"
-    )
+    except (BufferError, RuntimeError, TypeError) as error:  # a tensor that needs gradients, bf16, another device
+        raise TensorError(f"input {name!r}: numpy cannot take this {type(value).__name__}: {error}") from error
+
+
+def max_deviation(got: Array, expected: Array) -> float:
+    """Largest absolute difference, in float64; infinite where shapes, NaNs or infinities differ."""
+    if got.shape != expected.shape:
+        return float("inf")
+    if got.size == 0:
+        return 0.0
+    a, b = got.astype(np.float64), expected.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, where both agree
+        difference = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    largest = float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
+    if largest == 0.0 and got.dtype.kind in "iu":
+        return float(np.any(got != expected))  # float64 does not tell 2**60 from 2**60 + 1
+    return largest

@@ -104,8 +104,8 @@ def test_missing_file_names_the_path_and_the_shipped_profiles(tmp_path: Path) ->
         (OWN.replace("onnxruntime", "onnxruntim"), "backends of target 'desk': .*did you mean 'onnxruntime'"),
         (OWN.replace('"cpu"', '"gpu"'), "target 'desk': device 'gpu'; expected 'cpu' or 'cuda'"),
         (OWN + "threads = 0\n", "target 'desk': threads = 0; expected a whole number from 1"),
-        (OWN + "threads = 1.5\n", r"target 'desk': threads = 1\.5; expected a whole number from 1"),
-        (OWN + "threads = 'all'\n", "target 'desk': threads = 'all'; expected a whole number from 1"),
+        (OWN + "threads = 1.5\n", r"target 'desk': threads = 1\.5; expected a whole number"),
+        (OWN + "threads = 'all'\n", "target 'desk': threads = 'all'; expected a whole number"),
         (OWN.replace("arch", "#arch"), r"target 'desk' lacks arch; see edgekit/targets/README\.md"),
         (OWN + "threads = \n", "target 'desk' is not valid TOML"),
     ],
@@ -115,7 +115,6 @@ def test_malformed_profile_is_refused_with_what_to_write(tmp_path: Path, text: s
         load_target(write(tmp_path, text))
 
 
-@pytest.mark.xfail(strict=True, reason="values of a wrong kind raise TypeError or pass: see load_target's Raises")
 @pytest.mark.parametrize(
     "line", ["threads = true", "memory_bytes = 'lots'", "peak = 3", "[peak]\nf32_gmacs = 'fast'", "precisions = 5"]
 )

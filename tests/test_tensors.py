@@ -16,6 +16,7 @@ from edgekit.tensors import (
     check_array,
     check_feeds,
     dim_ranges,
+    max_deviation,
     smallest_sizes,
     spec_from_json,
     spec_to_json,
@@ -158,3 +159,32 @@ def test_foreign_byte_order_is_refused() -> None:
     values = np.zeros((1, 5, 4), np.dtype("float32").newbyteorder())
     with pytest.raises(TensorError, match=r"tensor 'audio' is [<>]f4; expected float32: .*\.astype\('float32'\)"):
         check_feeds([AUDIO], {"audio": values})
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "deviation"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.5),
+        ([np.nan], [np.nan], 0.0),
+        ([np.nan], [1.0], np.inf),
+        ([1.0], [np.nan], np.inf),
+        ([np.inf], [np.inf], 0.0),
+        ([np.inf], [-np.inf], np.inf),
+        ([1.0], [1.0, 1.0], np.inf),
+        ([], [], 0.0),
+    ],
+)
+def test_max_deviation(got: list, expected: list, deviation: float) -> None:
+    assert max_deviation(np.array(got, np.float32), np.array(expected, np.float32)) == deviation
+
+
+def test_max_deviation_of_integers_neither_wraps_around_nor_rounds() -> None:
+    assert max_deviation(np.array([0], np.uint8), np.array([255], np.uint8)) == 255.0
+    assert max_deviation(np.array([2**60]), np.array([2**60 + 1])) == 1.0
+
+
+def test_tensor_that_numpy_cannot_take_is_a_tensor_error() -> None:
+    torch = pytest.importorskip("torch", reason="a torch tensor stands for anything with __dlpack__")
+    spec = TensorSpec("float32", (2,), name="x")
+    with pytest.raises(TensorError, match="input 'x': numpy cannot take this Tensor"):
+        check_feeds([spec], {"x": torch.zeros(2, requires_grad=True)})

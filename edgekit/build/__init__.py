@@ -14,7 +14,7 @@ from edgekit.build.judge import judge
 from edgekit.build.pack import BuiltTarget, Golden, write
 from edgekit.build.samples import lay_out_samples
 from edgekit.build.source import float_model
-from edgekit.build.trial import Workbench, compile_variants, golden_outputs, score_trials, time_trials
+from edgekit.build.trial import Workbench, check_floats, compile_variants, golden_outputs, score_trials, time_trials
 from edgekit.build.variants import FLOAT, REFERENCE, Variant, variants
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError
@@ -71,11 +71,13 @@ def build(
 def _build_target(bench: Workbench, planned: Sequence[Variant]) -> BuiltTarget:
     """Try every planned variant and judge it; what cannot run here is compiled, and neither scored nor timed."""
     trials = compile_variants(bench, planned)
+    trials = check_floats(bench, trials)
     if why_not_runnable(bench.target) is None:
         trials = time_trials(bench, score_trials(bench, trials))
     verdicts = judge(trials, bench.recipe.budget)
     shipped = [t for t, v in zip(trials, verdicts, strict=True) if v.ships or t.variant == REFERENCE]
-    golden = Golden(list(read_samples(bench.samples.golden)), golden_outputs(bench, shipped))
+    outputs = {trial.variant.name: golden_outputs(bench, trial) for trial in shipped}
+    golden = Golden(list(read_samples(bench.samples.golden)), outputs)
     return BuiltTarget(bench.target, tuple(trials), verdicts, golden, str(fingerprint()["cpu"]))
 
 

@@ -120,8 +120,15 @@ def _verdict(trial: Trial, barred: str, holders: Sequence[Trial]) -> Verdict:
     ratio = _ratio(trial, winner)
     if ratio is None:
         return Verdict(name, False, f"not measured on this target; {winner.variant.name} stands for its precision")
-    verb = "slower than" if ratio.low > 1 else "not shown to be faster than"
-    return Verdict(name, False, f"{verb} {winner.variant.name}: {_times(ratio)}", ratio)
+    return Verdict(name, False, f"{_comparison(ratio)} {winner.variant.name}: {_times(ratio)}", ratio)
+
+
+def _comparison(ratio: Ratio) -> str:
+    if ratio.low > 1:
+        return "slower than"
+    if ratio.high < 1:  # the winner stood within `TIE` of it and has the shorter tail
+        return f"within {TIE:.0%} of, but with a higher p90 than,"
+    return "not shown to be faster than"
 
 
 def _winner(holders: Sequence[Trial]) -> Verdict:

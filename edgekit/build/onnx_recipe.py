@@ -40,6 +40,8 @@ def onnx_recipe(
         RecipeError: a range for a dimension that the graph does not have.
     """
     model = read_onnx(path)
+    if not model.graph.inputs:
+        raise ExportError(f"{path} has no inputs, so there is nothing to run")
     ranks = {str(value.name): _rank(value) for value in model.graph.inputs}
     samples = list(_samples(calibration, ranks))
     inputs = {name: _widened(spec, ranges or {}) for name, spec in onnx_inputs(model, samples).items()}
@@ -77,7 +79,7 @@ def _refuse_unknown_ranges(inputs: Mapping[str, TensorSpec], ranges: Mapping[str
 def _samples(path: Path, ranks: Mapping[str, int]) -> Iterator[dict[str, Array]]:
     arrays = _read(path, [*ranks])
     for index in range(len(arrays[next(iter(ranks))])):
-        yield {name: _sample(arrays[name], index, rank) for name, rank in ranks.items()}
+        yield {name: _sample(path, name, arrays[name], index=index, rank=rank) for name, rank in ranks.items()}
 
 
 def _labelled(path: Path, ranks: Mapping[str, int]) -> Iterator[Sample]:
@@ -85,8 +87,10 @@ def _labelled(path: Path, ranks: Mapping[str, int]) -> Iterator[Sample]:
     yield from zip(_samples(path, ranks), targets, strict=True)
 
 
-def _sample(array: Array, index: int, rank: int) -> Array:
+def _sample(path: Path, name: str, array: Array, *, index: int, rank: int) -> Array:
     """Sample `index`: with a leading axis of 1 where the input has one for the batch, without it where it does not."""
+    if array.ndim not in (rank, rank + 1):
+        raise DataError(f"{path}: {name!r} has {array.ndim} axes; expected {rank}, or {rank + 1} with one for samples")
     return array[index : index + 1] if array.ndim == rank else array[index]
 
 
@@ -98,6 +102,8 @@ def _read(path: Path, names: list[str]) -> dict[str, Array]:
         raise DataError(f"{path} cannot be read as .npz: {error}") from error
     if missing := [name for name in names if name not in found]:
         raise DataError(f"{path} has no array {missing[0]!r}; it has {sorted(found)}, expected {names}")
+    if scalars := [name for name in names if found[name].ndim == 0]:
+        raise DataError(f"{path}: {scalars[0]!r} is a single value; its first axis must count samples")
     counts = {name: len(found[name]) for name in names}
     if len(set(counts.values())) != 1:
         raise DataError(f"{path}: the arrays hold different numbers of samples: {counts}")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ExportError, MissingDependencyError
-from edgekit.export import export
+from edgekit.errors import ExportError, MissingDependencyError, ParityError
+from edgekit.export import export, traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
-from edgekit.parity import ParityCheck, check_parity, onnx_function
+from edgekit.parity import ParityCheck, check_parity, deviation, onnx_function, parity_sizes
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, Dim, TensorSpec, dim_ranges
 from edgekit.transforms.lower import lower
@@ -58,8 +58,9 @@ def float_model(recipe: Recipe) -> FloatModel:
 
 
 def _from_onnx(recipe: Recipe, path: Path) -> FloatModel:
-    ir_model = lower(read_onnx(path))
-    simplified = simplify(ir_model)
+    reference = onnx_function(read_onnx(path))
+    simplified = lower(simplify(lower(read_onnx(path))))
+    _check_unchanged(recipe, reference, onnx_function(simplified))
     return FloatModel(
         model=simplified,
         inputs=recipe.input_specs,
@@ -67,6 +68,21 @@ def _from_onnx(recipe: Recipe, path: Path) -> FloatModel:
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         parity=(),
     )
+
+
+def _check_unchanged(recipe: Recipe, reference: Any, simplified: Any) -> None:
+    """Simplification must not change what the graph computes, at the sizes that parity is checked at."""
+    samples = real_feeds(recipe, 4)
+    for sizes in parity_sizes(recipe.input_specs, traced_sizes(recipe.input_specs)):
+        feeds = feeds_at(recipe.input_specs, samples, sizes)
+        expected, got = reference(feeds), simplified(feeds)
+        for name in recipe.outputs:
+            error, tolerance = deviation(got[name], expected[name])
+            if not error <= tolerance:
+                raise ParityError(
+                    f"{recipe.name!r}: simplifying the graph changed output {name!r} by {error:.3g} at {dict(sizes)}, "
+                    f"where {tolerance:.3g} is allowed"
+                )
 
 
 def read_onnx(path: Path) -> ir.Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgekit.build.samples import Samples
 from edgekit.build.source import FloatModel
 from edgekit.build.variants import REFERENCE, Variant
 from edgekit.errors import BackendError, MeasurementError
+from edgekit.parity import deviation
 from edgekit.progress import Progress
 from edgekit.recipes.recipe import Recipe
 from edgekit.target import Target
@@ -64,6 +65,31 @@ def _compile(bench: Workbench, variant: Variant) -> Trial:
         return Trial(variant, compile_model(variant.backend, bench.graphs.files[variant.method], folder))
     except BackendError as error:
         return Trial(variant, {}, failure=str(error))
+
+
+def check_floats(bench: Workbench, trials: Sequence[Trial]) -> list[Trial]:
+    """Parity on this target: an f32 variant that does not compute what the reference computes has failed."""
+    reference = next(trial for trial in trials if trial.variant == REFERENCE)
+    if reference.failure:
+        return list(trials)
+    expected = golden_outputs(bench, reference)
+    return [_checked(bench, trial, expected) for trial in trials]
+
+
+def _checked(bench: Workbench, trial: Trial, reference: Sequence[Mapping[str, Array]]) -> Trial:
+    if trial.variant.precision != "f32" or trial.failure:
+        return trial
+    try:
+        outputs = golden_outputs(bench, trial)
+    except MeasurementError as error:
+        return replace(trial, failure=str(error))
+    for got, expected in zip(outputs, reference, strict=True):
+        for name in expected:
+            error_size, tolerance = deviation(got[name], expected[name])
+            if not error_size <= tolerance:
+                reason = f"output {name!r} is off from {REFERENCE.name} by {error_size:.3g}; {tolerance:.3g} is allowed"
+                return replace(trial, failure=reason)
+    return trial
 
 
 def score_trials(bench: Workbench, trials: Sequence[Trial]) -> list[Trial]:
@@ -114,14 +140,16 @@ def time_trials(bench: Workbench, trials: Sequence[Trial]) -> list[Trial]:
     return [replace(trial, measurement=by_variant.get(trial.variant)) for trial in trials]
 
 
-def golden_outputs(bench: Workbench, trials: Sequence[Trial]) -> dict[str, list[dict[str, Array]]]:
-    """What each of `trials` computes from the golden samples, by variant name."""
-    found = {}
-    for trial in trials:
-        out = bench.folder / f"golden-{trial.variant.name}"
+def golden_outputs(bench: Workbench, trial: Trial) -> list[dict[str, Array]]:
+    """What `trial` computes from the golden samples, run once.
+
+    Raises:
+        MeasurementError: it cannot be opened or run.
+    """
+    out = bench.folder / f"golden-{trial.variant.name}"
+    if not out.exists():
         run_outputs(_arm(bench, trial), bench.samples.golden, out)
-        found[trial.variant.name] = list(read_samples(out))
-    return found
+    return list(read_samples(out))
 
 
 def _arm(bench: Workbench, trial: Trial) -> Arm:

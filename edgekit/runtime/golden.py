@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from edgekit.bundle import Bundle, Payload
 from edgekit.caches import cache_dir
 from edgekit.errors import GoldenMismatchError
 from edgekit.machine import machine_key
 from edgekit.runtime.runner import Runner
+from edgekit.tensors import max_deviation
 
 
 def replay_once(bundle: Bundle, payload: Payload, runner: Runner) -> None:
@@ -48,19 +47,6 @@ def replay(bundle: Bundle, payload: Payload, runner: Runner) -> float:
                 )
             worst = max(worst, error / tolerance if tolerance else 0.0)
     return worst
-
-
-def max_deviation(got: np.ndarray, expected: np.ndarray) -> float:
-    """Largest absolute difference, in float64; infinite where shapes, NaNs or infinities differ."""
-    if got.shape != expected.shape:
-        return float("inf")
-    if got.size == 0:
-        return 0.0
-    a, b = got.astype(np.float64), expected.astype(np.float64)
-    equal = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore"):  # infinity minus infinity, where both agree
-        difference = np.where(equal, 0.0, np.abs(a - b))
-    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
 
 
 def _marker_name(bundle: Bundle, payload: Payload) -> str:
