@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from edgekit.progress import Progress, silent
 from edgekit.recipes.recipe import Recipe
 from edgekit.runtime.session import choose_target
 
+INT8_SIGNS = {"int8", "static", "staticf", "dyn"}  # parts of a .tflite file's name that tell what it computes in
 PEERS = ("torch", "onnxruntime", "openvino")
 
 
@@ -175,7 +177,7 @@ def _extract(bundle: Bundle, payload: Payload, folder: Path) -> Path:
 def _litert_arm(file: Path, bundle: Bundle, entry: TargetEntry) -> Arm:
     if not file.is_file():
         raise MeasurementError(f"no LiteRT model at {file}")
-    precision = "int8" if any(sign in file.name for sign in ("int8", "static", "dyn")) else "f32"
+    precision = "int8" if set(re.split("[._-]", file.stem)) & INT8_SIGNS else "f32"
     return Arm(
         name=f"litert {file.stem}",
         kind="litert",

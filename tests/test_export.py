@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgekit.errors import ExportError
 from edgekit.export import export, save_model, traced_sizes
-from edgekit.parity import onnx_function, torch_outputs
+from edgekit.parity import check_parity, onnx_function, torch_outputs
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, TensorSpec
 
@@ -44,6 +44,11 @@ class Branches(nn.Module):
 class FixesBatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(2, -1)
+
+
+class Pair(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x + 1, x - 1
 
 
 class Fails(nn.Module):
@@ -158,14 +163,18 @@ def test_module_is_exported_in_eval_mode() -> None:
         (Branches, ("y",), r"'branches': the model branches on the value of a tensor: .*torch\.where or torch\.cond"),
         (FixesBatch, ("y",), r"'fixesbatch': the model fixes a size .* make that size an int .*x\.shape in the model"),
         (Fails, ("y",), "torch.export refused 'fails': .*the layer is on fire"),
-        (
-            models.LabelNet,
-            ("scores",),
-            r"declares outputs \['scores'\], but the model returns 2 tensors; declare one name",
-        ),
-        (models.LabelNet, ("scores", "label", "more"), "but the model returns 2 tensors; declare one name for each"),
+        (Pair, ("y",), r"declares outputs \['y'\], but the model returns 2 tensors; declare one name for each"),
+        (Pair, ("y", "z", "w"), "but the model returns 2 tensors; declare one name for each"),
+        (models.LabelNet, ("score",), "the model returns no 'score'; did you mean 'scores'"),
     ],
-    ids=["data-dependent branch", "fixed batch", "failing forward", "too few outputs", "too many outputs"],
+    ids=[
+        "data-dependent branch",
+        "fixed batch",
+        "failing forward",
+        "too few outputs",
+        "too many outputs",
+        "unknown key",
+    ],
 )
 def test_model_that_cannot_be_exported_is_refused_with_a_remedy(
     build: Callable[[], nn.Module], outputs: tuple[str, ...], message: str
@@ -197,6 +206,12 @@ def test_dict_outputs_may_be_declared_in_any_order() -> None:
     found = export(recipe_of(models.LabelNet, {"x": VECTOR}, ("label", "scores")))
     got = onnx_function(found.model)(models.samples({"x": (2, 6)}, 1)[0])
     assert {name: array.shape for name, array in got.items()} == {"label": (2,), "scores": (2, 4)}
+
+
+def test_a_dict_may_return_more_than_the_recipe_declares() -> None:
+    found = export(recipe_of(models.LabelNet, {"x": VECTOR}, ("label",)))
+    assert [value.name for value in found.model.graph.outputs] == ["label"]
+    assert all(check.error == 0 for check in check_parity(recipe_of(models.LabelNet, {"x": VECTOR}, ("label",)), found))
 
 
 def test_saved_file_holds_no_path_of_this_machine(tmp_path: Path) -> None:

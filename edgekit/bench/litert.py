@@ -85,9 +85,15 @@ def _dequantized(array: Array, detail: Mapping[str, Any]) -> Array:
 
 def _channels_last(name: str, array: Array, shape: tuple[int, ...]) -> Array:
     """`array` in the LiteRT file's `shape`: as it is where that fits, else with axis 1 moved to the end."""
+    moved = np.moveaxis(array, 1, -1) if array.ndim > 2 else array
+    if array.ndim == 4 and array.shape == moved.shape == shape and array.size > 1:
+        raise MeasurementError(
+            f"input {name!r} has shape {array.shape}: it does not tell whether the LiteRT file takes channels first or "
+            "last, so its answers could be wrong unseen"
+        )
     if array.shape == shape:
         return array
-    if array.ndim > 2 and (moved := np.moveaxis(array, 1, -1)).shape == shape:
+    if moved.shape == shape:
         return moved
     raise MeasurementError(f"input {name!r} has shape {array.shape}; the LiteRT file takes {shape}")
 
