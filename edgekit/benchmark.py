@@ -13,18 +13,24 @@ from edgekit.bench.accuracy import Accuracy, accuracy, score_samples
 from edgekit.bench.arms import Arm
 from edgekit.bench.environment import fingerprint
 from edgekit.bench.measure import measure, run_outputs
+from edgekit.bench.peers import torch_module
 from edgekit.bench.report import Report, build_report
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.build.samples import Samples, lay_out_samples
 from edgekit.build.variants import FLOAT, REFERENCE
 from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
 from edgekit.errors import MeasurementError
+from edgekit.export import returned_names
+from edgekit.feeds import feeds_at, real_feeds
 from edgekit.progress import Progress, silent
 from edgekit.recipes.recipe import Recipe
 from edgekit.runtime.session import choose_target
+from edgekit.tensors import smallest_sizes
 
 INT8_SIGNS = {"int8", "static", "staticf", "dyn"}  # parts of a .tflite file's name that tell what it computes in
-PEERS = ("torch", "onnxruntime", "openvino")
+# Peers by name, with the package that each needs. torch-aot compiles for half a minute, so it runs only when asked for.
+PEERS = {"torch": "torch", "torch-aot": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+DEFAULT_PEERS = ("torch", "onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Contest:
         graph if empty.
     """
 
-    against: Sequence[str] = PEERS
+    against: Sequence[str] = DEFAULT_PEERS
     litert: Sequence[Path] = ()
     recipe: Recipe | None = None
     reference: str = ""
@@ -102,10 +108,10 @@ def _arms(bundle: Bundle, contest: Contest, folder: Path) -> tuple[list[Arm], li
     entry = choose_target(bundle, "cpu")
     arms, notes = [_bundle_arm(bundle, entry)], []
     for peer in contest.against:
-        if find_spec(peer) is None:
-            notes.append(f"{peer} is not installed, so it was not measured.")
-        elif peer == "torch" and contest.recipe is None:
-            notes.append("torch was not measured: a bundle has no torch model; name its recipe.")
+        if find_spec(PEERS[peer]) is None:
+            notes.append(f"{PEERS[peer]} is not installed, so {peer} was not measured.")
+        elif PEERS[peer] == "torch" and contest.recipe is None:
+            notes.append(f"{peer} was not measured: a bundle has no torch model; name its recipe.")
         else:
             arms += _peer_arms(peer, bundle, contest, entry, folder=folder)
     arms += [_litert_arm(file, bundle, entry) for file in contest.litert]
@@ -127,6 +133,8 @@ def _bundle_arm(bundle: Bundle, entry: TargetEntry) -> Arm:
 
 
 def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, *, folder: Path) -> list[Arm]:
+    if peer == "torch-aot":
+        return [_aot_arm(bundle, contest, entry, folder)]
     if peer == "torch":
         weights = {"weights": str(contest.weights.resolve())} if contest.weights else {}
         return [
@@ -149,6 +157,34 @@ def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, 
                 )
             )
     return arms
+
+
+def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path) -> Arm:
+    """The recipe's module, compiled by AOTInductor at the smallest shape with the threads that it will run with."""
+    import torch
+    from torch._inductor import aoti_compile_and_package
+
+    recipe = contest.recipe
+    assert recipe is not None  # noqa: S101 - _arms has asked
+    module = torch_module(recipe, contest.weights)
+    feeds = feeds_at(recipe.input_specs, real_feeds(recipe, 1), smallest_sizes(recipe.input_specs))
+    arguments = tuple(torch.from_numpy(feeds[name]) for name in recipe.inputs)
+    torch.set_num_threads(entry.target.threads)
+    with torch.inference_mode():
+        returned = returned_names(recipe, module(*arguments))
+        package = aoti_compile_and_package(
+            torch.export.export(module, arguments), package_path=str((folder / "aot.pt2").resolve())
+        )
+    outputs = {spec.name: spec for spec in bundle.manifest.outputs}
+    return Arm(
+        "torch-aot f32",
+        "torch-aot",
+        "f32",
+        {"model": package},
+        threads=entry.target.threads,
+        inputs=recipe.input_specs,
+        outputs=tuple(outputs[name] for name in returned),
+    )
 
 
 def _peer_precisions(peer: str, method: str, entry: TargetEntry) -> tuple[str, ...]:

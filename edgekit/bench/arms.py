@@ -15,6 +15,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bundle": ("bundle",),
     "model": ("model",),
     "torch": (),
+    "torch-aot": ("model",),
     "onnxruntime": ("model",),
     "openvino": ("model",),
     "litert": ("model",),

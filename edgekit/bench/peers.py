@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit.bench.arms import Arm
 from edgekit.errors import MeasurementError, MissingDependencyError
+from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, Feeds
 
 # Runtime -> the module whose import is timed, the package that brings it, the extra that installs that.
@@ -19,6 +20,7 @@ RUNTIMES = {
     "onnxruntime": ("onnxruntime", "onnxruntime", "onnxruntime"),
     "openvino": ("openvino", "openvino", "openvino"),
     "torch": ("torch", "torch", "export"),
+    "torch-aot": ("torch", "torch", "export"),
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", "dev"),
 }
 
@@ -127,6 +129,22 @@ class _Edgekit:
         self._model.close()
 
 
+def torch_module(recipe: Recipe, weights: str | Path | None = None) -> Any:
+    """The recipe's module in eval mode, with the weights of a safetensors file in place of its own if one is given.
+
+    Raises:
+        MeasurementError: the recipe is an ONNX file.
+    """
+    if isinstance(recipe.model, Path):
+        raise MeasurementError(f"recipe {recipe.name!r} is an ONNX file without torch source; drop its torch arm")
+    module = recipe.model().eval()
+    if weights is not None:
+        from safetensors.torch import load_file
+
+        module.load_state_dict(load_file(weights))
+    return module
+
+
 class _Torch:
     """Eager PyTorch under inference_mode: the recipe's module, its inputs by position."""
 
@@ -137,16 +155,10 @@ class _Torch:
 
         torch.set_num_threads(arm.threads)
         recipe = load_recipe(arm.recipe)
-        if isinstance(recipe.model, Path):
-            raise MeasurementError(f"recipe {arm.recipe} is an ONNX file without torch source; drop its torch arm")
         self._torch = torch
         self._inputs = tuple(recipe.inputs)
         self._outputs = recipe.outputs
-        self._model = recipe.model().eval()
-        if "weights" in arm.files:
-            from safetensors.torch import load_file
-
-            self._model.load_state_dict(load_file(arm.files["weights"]))
+        self._model = torch_module(recipe, arm.files.get("weights"))
         self._mode = torch.inference_mode()
         self._mode.__enter__()  # once, not in the timed call
 
@@ -176,6 +188,43 @@ class _Torch:
             return {name: result[name].numpy().copy() for name in self._outputs}
         tensors = result if isinstance(result, (tuple, list)) else (result,)
         return {name: tensor.numpy().copy() for name, tensor in zip(self._outputs, tensors, strict=True)}
+
+
+class _TorchAot:
+    """PyTorch's AOTInductor package, compiled ahead of time for one shape, run through its bare loader."""
+
+    def __init__(self, arm: Arm, _sample: Feeds) -> None:
+        import torch
+        from torch._inductor import aoti_load_package
+
+        torch.set_num_threads(arm.threads)
+        self._torch = torch
+        self._inputs = [spec.name for spec in arm.inputs]
+        self._outputs = [spec.name for spec in arm.outputs]
+        self._loader = aoti_load_package(arm.files["model"]).loader
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        bound = self.bind(feeds)
+        bound.call()
+        return bound.read()
+
+    def bind(self, feeds: Feeds) -> Bound:
+        buffers = _buffers(feeds)
+        arguments = [self._torch.from_numpy(buffers[name]) for name in self._inputs]
+        run = self._loader.run
+        result: Any = None
+
+        def call() -> None:
+            nonlocal result
+            result = run(arguments)
+
+        return Bound(_writer(buffers), call, lambda: self._named(result))
+
+    def close(self) -> None:
+        del self._loader
+
+    def _named(self, result: Any) -> dict[str, Array]:
+        return {name: tensor.numpy().copy() for name, tensor in zip(self._outputs, result, strict=True)}
 
 
 class _Onnxruntime:
@@ -267,6 +316,7 @@ PEERS: dict[str, Callable[[Arm, Feeds], Peer]] = {
     "bundle": _open_bundle,
     "model": _open_model,
     "torch": _Torch,
+    "torch-aot": _TorchAot,
     "onnxruntime": _Onnxruntime,
     "openvino": _Openvino,
     "litert": _open_litert,

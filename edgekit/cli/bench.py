@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     "--against",
     multiple=True,
     metavar="PEER",
-    help="torch, onnxruntime, openvino, or litert=FILE.tflite; repeat for several. Default: all but litert.",
+    help="torch, torch-aot (AOTInductor), onnxruntime, openvino, or litert=FILE.tflite; repeat for several. "
+    "Default: torch, onnxruntime, openvino.",
 )
 @click.option("--recipe", "reference", help="The recipe of a bundle: brings its torch model and evaluation data.")
 @click.option(
@@ -75,12 +76,12 @@ def _bench(
     seed: int,
     progress: Progress,
 ) -> Report:
-    from edgekit.benchmark import PEERS, Contest, benchmark
+    from edgekit.benchmark import DEFAULT_PEERS, Contest, benchmark
     from edgekit.build import build
     from edgekit.recipes import load_recipe
 
     litert = tuple(Path(peer.removeprefix("litert=")) for peer in against if peer.startswith("litert="))
-    peers = tuple(peer for peer in against if not peer.startswith("litert=")) or PEERS
+    peers = tuple(peer for peer in against if not peer.startswith("litert=")) or DEFAULT_PEERS
     timing = {"sessions": sessions, "rounds": rounds, "seed": seed, "progress": progress}
     if subject.endswith(".edgekit"):
         recipe = load_recipe(reference) if reference else None

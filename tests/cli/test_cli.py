@@ -190,3 +190,12 @@ def test_report_refuses_what_is_not_a_result(tmp_path: Path) -> None:
     result = run("report", tmp_path / "x.json", "-o", tmp_path / "x.html")
     assert result.exit_code == 1
     assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.slow
+def test_torch_compiled_ahead_of_time_is_a_peer_too(tmp_path: Path) -> None:
+    arguments = ("--against", "torch-aot", "--sessions", "1", "--rounds", "1", "--json", tmp_path / "r.json")
+    result = run("bench", "simple-cnn", *arguments)
+    assert result.exit_code == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    assert rows["torch-aot f32"]["accuracy"]["value"] > 0.97
