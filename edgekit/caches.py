@@ -16,7 +16,17 @@ def _root() -> Path:
     if override := os.environ.get("EDGEKIT_CACHE"):
         return Path(override)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "edgekit" / "cache"
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local") / "edgekit" / "cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "edgekit"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgekit"
+        return _home() / "Library" / "Caches" / "edgekit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "edgekit"
+
+
+def _home() -> Path:
+    """The user's home; without one (a service, a bare container) a folder for temporary files."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        import tempfile
+
+        return Path(tempfile.gettempdir())

@@ -87,7 +87,14 @@ class GoldenMismatchError(BundleError):
 
 
 class MeasurementError(EdgekitError):
-    """A benchmark that could not be run or read."""
+    """A benchmark that could not be run or read.
+
+    arm: name of the arm that failed; empty where it is no single one's fault.
+    """
+
+    def __init__(self, message: str, *, arm: str = "") -> None:
+        super().__init__(message)
+        self.arm = arm
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -67,7 +67,7 @@ def export(recipe: Recipe) -> Exported:
     if isinstance(recipe.model, Path):
         raise ExportError(f"recipe {recipe.name!r} is the ONNX file {recipe.model} already; there is nothing to export")
     torch = _import_torch()
-    module = recipe.model().eval()
+    module = recipe.load_model()
     _check_argument_order(module, recipe)
     sizes = traced_sizes(recipe.input_specs)
     feeds = feeds_at(recipe.input_specs, real_feeds(recipe, 4), sizes)
@@ -109,13 +109,16 @@ def save_model(model: ir.Model, path: Path, *, limit_bytes: int | None = None) -
 
     ClearMetadataAndDocStringPass()(model)
     data_name = data_file(path).name if exceeds_protobuf(model, limit_bytes) else None
+    moved: list[Path] = []
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             ir.save(model, Path(folder) / path.name, external_data=data_name)
             for name in filter(None, (data_name, path.name)):
                 os.replace(Path(folder) / name, path.parent / name)
+                moved.append(path.parent / name)
     except OSError as error:
-        data_file(path).unlink(missing_ok=True)  # weights whose graph could not follow are of no use
+        for part in moved:  # weights whose graph could not follow are of no use
+            part.unlink(missing_ok=True)
         raise ExportError(f"cannot write {path}: {error.strerror or error}; nothing was left there") from error
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.errors import RecipeError
 from edgekit.recipes.recipe import Recipe
-from edgekit.tensors import Array, Feeds, TensorSpec, check_feeds
+from edgekit.tensors import Array, Feeds, TensorSpec, check_feeds, check_finite
 
 
 def real_feeds(recipe: Recipe, count: int) -> list[dict[str, Array]]:
@@ -17,9 +17,11 @@ def real_feeds(recipe: Recipe, count: int) -> list[dict[str, Array]]:
 
     Raises:
         RecipeError: the recipe has neither, or they are empty.
-        TensorError: a sample is not what the recipe's inputs state.
+        TensorError: a sample is not what the recipe's inputs state, or holds NaN or infinity.
     """
     samples = [check_feeds(recipe.input_specs, feeds) for feeds in islice(_source(recipe), count)]
+    for sample in samples:
+        check_finite(sample)
     if not samples:
         raise RecipeError(f"recipe {recipe.name!r} has no real inputs; give it calibration or evaluation data")
     return samples
@@ -27,9 +29,9 @@ def real_feeds(recipe: Recipe, count: int) -> list[dict[str, Array]]:
 
 def _source(recipe: Recipe) -> Iterator[Feeds]:
     if recipe.calibration is not None:
-        yield from recipe.calibration()
-    elif recipe.evaluation is not None:
-        yield from (feeds for feeds, _ in recipe.evaluation())
+        yield from recipe.calibration_feeds()
+    else:
+        yield from (feeds for feeds, _ in recipe.evaluation_samples())
 
 
 def feeds_at(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import ParityError
+from edgekit.errors import ExportError, ParityError
 from edgekit.export import Exported, exceeds_protobuf, save_model
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.recipes.recipe import Recipe
@@ -111,6 +111,9 @@ def onnx_function(model: ir.Model, outputs: Sequence[Any] = ()) -> Any:
     """A function feeds -> values by name that runs the graph in onnxruntime, unoptimized.
 
     outputs: intermediate values of the graph to return instead of its own outputs.
+
+    Raises:
+        ExportError: onnxruntime refuses the graph. The function raises ParityError where it does not run.
     """
     import onnxruntime
 
@@ -124,7 +127,15 @@ def onnx_function(model: ir.Model, outputs: Sequence[Any] = ()) -> Any:
     finally:
         _replace_outputs(model, own_outputs)
     names = [str(value.name) for value in outputs or own_outputs]
-    return lambda feeds: dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+    def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+        except Exception as error:  # onnxruntime's exceptions have no base class of their own
+            shapes = {name: array.shape for name, array in feeds.items()}
+            raise ParityError(f"the graph does not run on inputs of shapes {shapes}: {error}") from error
+
+    return run
 
 
 def _reference_session(model: ir.Model, options: Any) -> Any:
@@ -132,12 +143,15 @@ def _reference_session(model: ir.Model, options: Any) -> Any:
     import onnxruntime
 
     providers = ["CPUExecutionProvider"]
-    if not exceeds_protobuf(model):
-        serialized = ir.to_proto(model).SerializeToString()
-        return onnxruntime.InferenceSession(serialized, options, providers=providers)
-    with tempfile.TemporaryDirectory(prefix="edgekit-parity-") as folder:
-        save_model(model, Path(folder) / "model.onnx")
-        return onnxruntime.InferenceSession(str(Path(folder) / "model.onnx"), options, providers=providers)
+    try:
+        if not exceeds_protobuf(model):
+            serialized = ir.to_proto(model).SerializeToString()
+            return onnxruntime.InferenceSession(serialized, options, providers=providers)
+        with tempfile.TemporaryDirectory(prefix="edgekit-parity-") as folder:
+            save_model(model, Path(folder) / "model.onnx")
+            return onnxruntime.InferenceSession(str(Path(folder) / "model.onnx"), options, providers=providers)
+    except Exception as error:  # as above; a custom operator, say
+        raise ExportError(f"onnxruntime, the reference, refuses the graph: {error}") from error
 
 
 def _replace_outputs(model: ir.Model, outputs: Sequence[Any]) -> None:

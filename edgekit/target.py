@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +18,7 @@ ISA_NAMES = {
     "x86_64": ("sse4.2", "avx2", "avx512", "avx512-vnni", "avx512-bf16"),
     "aarch64": ("neon", "neon-dotprod", "neon-i8mm", "neon-bf16"),
 }
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes part of the names of a bundle's entries
 PROFILES = Path(__file__).parent / "targets"
 PRECISIONS = ("f32", "bf16", "f16", "int8", "int4", "f8")
 BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
@@ -129,6 +131,18 @@ def why_not_runnable(target: Target) -> str | None:
     return None
 
 
+def why_not_measurable(target: Target) -> str | None:
+    """None where a latency measured here is one of `target`; else the reason that it is not.
+
+    A CPU with more instruction sets than the target runs its code, but the runtimes use what the CPU has: int8 with
+    VNNI says nothing of int8 without. bf16 is left out: whether it is used is told to the runtime.
+    """
+    if reason := why_not_runnable(target):
+        return reason
+    more = [isa for isa in host_isa() if isa not in target.isa and not isa.endswith("-bf16")]
+    return f"this CPU has {', '.join(more)}, which {target.name} does not" if more else None
+
+
 def target_to_json(target: Target) -> dict[str, Any]:
     """A JSON-ready form that `target_from_json` reads back."""
     return asdict(target)
@@ -210,6 +224,8 @@ def _check_values(target: Target) -> None:
     _refuse_unknown(f"precisions of target {target.name!r}", target.precisions, PRECISIONS)
     _refuse_unknown(f"backends of target {target.name!r}", target.backends, BACKENDS)
     _refuse_unknown(f"isa of target {target.name!r}", target.isa, ISA_NAMES.get(target.arch, ()))
+    if not NAME.fullmatch(target.name):
+        raise TargetError(f"target {target.name!r}: a name is letters, digits, '.', '_' and '-'; rename the file")
     if target.device not in ("cpu", "cuda"):
         raise TargetError(f"target {target.name!r}: device {target.device!r}; expected 'cpu' or 'cuda'")
     if target.threads < 1:

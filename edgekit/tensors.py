@@ -182,6 +182,20 @@ def _as_array(name: str, value: Any) -> Array:
         raise TensorError(f"input {name!r}: numpy cannot take this {type(value).__name__}: {error}") from error
 
 
+def check_finite(feeds: Mapping[str, Array]) -> None:
+    """Refuse NaN and infinity: ranges, parity and golden samples taken from them would mean nothing.
+
+    Raises:
+        TensorError: an array holds some; the message counts them.
+    """
+    for name, array in feeds.items():
+        bad = int(np.count_nonzero(~np.isfinite(array))) if array.dtype.kind == "f" else 0
+        if bad:
+            raise TensorError(
+                f"input {name!r} holds {bad} NaN or infinite values of {array.size}: remove or mend the sample"
+            )
+
+
 def max_deviation(got: Array, expected: Array) -> float:
     """Largest absolute difference, in float64; infinite where shapes, NaNs or infinities differ."""
     if got.shape != expected.shape:

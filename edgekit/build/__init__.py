@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from edgekit.bench.accuracy import resolve_metric
 from edgekit.bench.environment import fingerprint
 from edgekit.bench.samples import read_samples
 from edgekit.build.graphs import make_graphs
@@ -14,13 +16,13 @@ from edgekit.build.judge import judge
 from edgekit.build.pack import BuiltTarget, Golden, write
 from edgekit.build.samples import lay_out_samples
 from edgekit.build.source import float_model
-from edgekit.build.trial import Workbench, check_floats, compile_variants, golden_outputs, score_trials, time_trials
+from edgekit.build.trial import Workbench, check_outputs, compile_variants, golden_outputs, score_trials, time_trials
 from edgekit.build.variants import FLOAT, REFERENCE, Variant, variants
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError
 from edgekit.progress import Progress, silent
 from edgekit.recipes.recipe import Recipe
-from edgekit.target import Target, load_target, why_not_runnable
+from edgekit.target import Target, load_target, why_not_measurable
 from edgekit.tensors import Array
 from edgekit.transforms.quantize import calibration_samples
 
@@ -45,15 +47,17 @@ def build(
     sessions: fresh sessions of each variant while timing. With fewer than 6 there is no interval, and then nothing
         compressed ships.
     seed: of the order in which variants are timed.
-    workspace: a folder to keep the intermediate files in (`float.onnx`, ...); a temporary one if None.
+    workspace: an empty folder to keep the intermediate files in (`float.onnx`, ...); a temporary one if None.
 
     Raises:
         EdgekitError: one of its subclasses, see `edgekit.errors`; nothing is left at `output` then.
     """
     targets = tuple(targets) or (load_target("cpu"),)
     planned = {target: _plan(target, only) for target in targets}
-    calibration = _calibration(recipe, planned.values())
     _check_output(output)
+    if recipe.metric is not None:
+        resolve_metric(recipe.metric)
+    calibration = _calibration(recipe, planned.values())
     with _folder(workspace) as folder:
         progress("export and parity", 0, 1)
         source = float_model(recipe)
@@ -71,8 +75,8 @@ def build(
 def _build_target(bench: Workbench, planned: Sequence[Variant]) -> BuiltTarget:
     """Try every planned variant and judge it; what cannot run here is compiled, and neither scored nor timed."""
     trials = compile_variants(bench, planned)
-    trials = check_floats(bench, trials)
-    if why_not_runnable(bench.target) is None:
+    trials = check_outputs(bench, trials)
+    if why_not_measurable(bench.target) is None:
         trials = time_trials(bench, score_trials(bench, trials))
     verdicts = judge(trials, bench.recipe.budget)
     shipped = [t for t, v in zip(trials, verdicts, strict=True) if v.ships or t.variant == REFERENCE]
@@ -82,9 +86,9 @@ def _build_target(bench: Workbench, planned: Sequence[Variant]) -> BuiltTarget:
 
 
 def _plan(target: Target, only: Sequence[str]) -> tuple[Variant, ...]:
-    """The variants to try; f32 alone where the target cannot run here: nothing else could be shown to be right."""
+    """The variants to try; f32 alone where the target cannot be measured here: nothing else could be shown faster."""
     planned = variants(target, only)
-    if why_not_runnable(target):
+    if why_not_measurable(target):
         planned = tuple(variant for variant in planned if variant.precision == "f32")
     return planned if REFERENCE in planned else (REFERENCE, *planned)
 
@@ -99,12 +103,20 @@ def _calibration(recipe: Recipe, plans: Iterable[tuple[Variant, ...]]) -> list[d
 def _check_output(output: Path) -> None:
     if not output.parent.is_dir():
         raise BundleError(f"the folder {output.parent} does not exist; make it, or give another place with -o")
+    if output.is_dir():
+        raise BundleError(f"{output} is a folder; give the name of a file in it with -o")
+    if not os.access(output.parent, os.W_OK):
+        raise BundleError(f"the folder {output.parent} cannot be written to; give another place with -o")
 
 
 @contextlib.contextmanager
 def _folder(workspace: Path | None) -> Iterator[Path]:
     if workspace is not None:
         workspace.mkdir(parents=True, exist_ok=True)
+        if any(workspace.iterdir()):
+            raise BundleError(
+                f"the workspace {workspace} is not empty; another build's graphs could be taken for this one's"
+            )
         yield workspace
         return
     with tempfile.TemporaryDirectory(prefix="edgekit-build-") as folder:

@@ -77,7 +77,7 @@ def _fastest(tier: Sequence[Trial]) -> Trial:
         return first
     ratios = {trial.variant: _ratio(trial, first) for trial in tier}
     quickest = min(tier, key=lambda trial: getattr(ratios[trial.variant], "value", math.inf))
-    tied = [trial for trial in tier if (ratio := _ratio(trial, quickest)) is not None and ratio.low <= 1 + TIE]
+    tied = [trial for trial in tier if (ratio := _ratio(trial, quickest)) is not None and ratio.value <= 1 + TIE]
     return min(tied, key=_p90_ns)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -46,13 +47,14 @@ def onnx_recipe(
     samples = list(_samples(calibration, ranks))
     inputs = {name: _widened(spec, ranges or {}) for name, spec in onnx_inputs(model, samples).items()}
     _refuse_unknown_ranges(inputs, ranges or {})
+    labelled = None if evaluation is None else list(_labelled(evaluation, ranks))
     return Recipe(
-        name=path.stem,
+        name=re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-") or "model",
         model=path,
         inputs=inputs,
         outputs=tuple(str(value.name) for value in model.graph.outputs),
         calibration=lambda: samples,
-        evaluation=None if evaluation is None else lambda: _labelled(evaluation, ranks),
+        evaluation=None if labelled is None else lambda: labelled,
         metric=metric,
         budget=Budget(max_drop=max_drop),
     )

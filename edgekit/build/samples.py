@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bench.samples import write_samples
+from edgekit.export import traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, check_feeds, smallest_sizes
@@ -42,7 +43,7 @@ def lay_out_samples(recipe: Recipe, folder: Path) -> Samples:
         write_samples(folder / "evaluation", _evaluation(recipe, targets))
     real, smallest = real_feeds(recipe, TIMED_SAMPLES), smallest_sizes(recipe.input_specs)
     write_samples(folder / "timing", (feeds_at(recipe.input_specs, [feeds], smallest) for feeds in real))
-    write_samples(folder / "golden", real[:GOLDEN_SAMPLES])
+    write_samples(folder / "golden", _golden(recipe, real))
     return Samples(
         evaluation=folder / "evaluation" if recipe.evaluation is not None else None,
         targets=tuple(targets),
@@ -51,8 +52,14 @@ def lay_out_samples(recipe: Recipe, folder: Path) -> Samples:
     )
 
 
+def _golden(recipe: Recipe, real: list[dict[str, Array]]) -> list[dict[str, Array]]:
+    """Single samples, and one set of inputs larger than them: runtimes compile another graph for other sizes."""
+    larger = feeds_at(recipe.input_specs, real, traced_sizes(recipe.input_specs))
+    return [*real[: GOLDEN_SAMPLES - 1], larger]
+
+
 def _evaluation(recipe: Recipe, targets: list[Any]) -> Iterator[dict[str, Array]]:
     """The checked feeds of each evaluation sample; its target goes to `targets`."""
-    for feeds, target in recipe.evaluation() if recipe.evaluation else ():
+    for feeds, target in recipe.evaluation_samples():
         targets.append(target)
         yield check_feeds(recipe.input_specs, feeds)

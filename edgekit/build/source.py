@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit.errors import ExportError, MissingDependencyError, ParityError
 from edgekit.export import export, traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class FloatModel:
     """The float graph of a build, its tensors, and the proof that it is the model it claims to be.
 
-    weights_sha256: digest of the torch module's state, or of the ONNX file.
+    weights_sha256: digest of the torch module's state, or of the ONNX graph's weights.
     parity: what was compared with torch; empty for a model that came as ONNX.
     """
 
@@ -58,16 +60,34 @@ def float_model(recipe: Recipe) -> FloatModel:
 
 
 def _from_onnx(recipe: Recipe, path: Path) -> FloatModel:
-    reference = onnx_function(read_onnx(path))
-    simplified = lower(simplify(lower(read_onnx(path))))
+    original = read_onnx(path)
+    _check_declared(recipe, original)
+    digest, reference = _digest(original), onnx_function(original)
+    simplified = simplify(lower(original))
     _check_unchanged(recipe, reference, onnx_function(simplified))
     return FloatModel(
         model=simplified,
         inputs=recipe.input_specs,
         outputs=output_specs(recipe, simplified),
-        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        weights_sha256=digest,
         parity=(),
     )
+
+
+def _check_declared(recipe: Recipe, model: ir.Model) -> None:
+    declared = [str(value.name) for value in model.graph.outputs]
+    if missing := [name for name in recipe.outputs if name not in declared]:
+        raise ExportError(f"{recipe.name!r}: no output named {missing[0]!r} in the graph; it has {sorted(declared)}")
+
+
+def _digest(model: ir.Model) -> str:
+    """Of names, dtypes, shapes and bytes of the weights, wherever the file kept them."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.graph.initializers.items()):
+        array = value.const_value.numpy() if value.const_value is not None else np.empty(0)
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _check_unchanged(recipe: Recipe, reference: Any, simplified: Any) -> None:
@@ -112,8 +132,6 @@ def output_specs(recipe: Recipe, model: ir.Model) -> tuple[TensorSpec, ...]:
         for end in (0, 1)
     )
     declared = {str(value.name): value for value in model.graph.outputs}
-    if missing := [name for name in recipe.outputs if name not in declared]:
-        raise ExportError(f"{recipe.name!r}: no output named {missing[0]!r} in the graph; it has {sorted(declared)}")
     return tuple(_output_spec(declared[name], low[name], high[name], ranges) for name in recipe.outputs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from edgekit.recipes.recipe import Budget, Recipe
 
 __all__ = ["SHIPPED", "Budget", "Recipe", "load_recipe"]
 
+FILE_REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<attribute>\w+))?")
 SHIPPED = {
     "simple-cnn": "edgekit.recipes.simple_cnn",
     "resnet8": "edgekit.recipes.resnet8",
@@ -27,11 +29,11 @@ def load_recipe(reference: str) -> Recipe:
     """
     if reference in SHIPPED:
         return _attribute(SHIPPED[reference], "recipe")
-    place, _, attribute = reference.partition(":")
-    if place.endswith(".py"):
-        return _attribute(_import_file(Path(place)), attribute or "recipe")
+    if match := FILE_REFERENCE.fullmatch(reference):
+        return _attribute(_import_file(Path(match["path"])), match["attribute"] or "recipe")
+    module, _, attribute = reference.partition(":")
     if attribute:
-        return _attribute(place, attribute)
+        return _attribute(module, attribute)
     raise RecipeError(
         f"unknown recipe {reference!r}; {did_you_mean(reference, SHIPPED)}, or give module:attribute or path/to/file.py"
     )
@@ -47,6 +49,7 @@ def _import_file(path: Path) -> str:
         raise RecipeError(f"{path} cannot be imported as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.path.insert(0, str(path.parent.resolve()))  # a recipe file may import what lies beside it, as a script may
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -56,10 +59,12 @@ def _import_file(path: Path) -> str:
 
 
 def _attribute(module_name: str, attribute: str) -> Recipe:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` would have it
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise RecipeError(f"recipe module {module_name} cannot be imported: {error}") from error
+    except Exception as error:  # whatever a module raises while it is imported
+        raise RecipeError(f"recipe module {module_name} cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         raise RecipeError(f"{module_name} has no attribute {attribute!r}; a recipe file defines `recipe = Recipe(...)`")
     found = getattr(module, attribute)

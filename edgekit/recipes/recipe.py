@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import RecipeError
+from edgekit.errors import EdgekitError, RecipeError
 from edgekit.tensors import Array, Feeds, TensorSpec, dim_ranges
 
 if TYPE_CHECKING:
     from torch import nn
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes the name of files
 Sample = tuple[Feeds, Any]
 Metric = Callable[[Mapping[str, Array], Any], float]
 
@@ -26,6 +30,10 @@ class Budget:
     """
 
     max_drop: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.max_drop) and self.max_drop >= 0):
+            raise RecipeError(f"max_drop = {self.max_drop}; expected a finite number from 0, in the metric's unit")
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Recipe:
     budget: how much of the metric a compressed variant may lose.
 
     Raises:
-        RecipeError: no inputs or outputs, or an evaluation without a metric.
+        RecipeError: an unusable name, no inputs or outputs, or an evaluation without a metric.
     """
 
     name: str
@@ -57,6 +65,10 @@ class Recipe:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise RecipeError(
+                f"recipe name {self.name!r}; expected letters, digits, '.', '_' and '-', as in 'my-model'"
+            )
         if not self.inputs or not self.outputs:
             raise RecipeError(f"recipe {self.name!r} declares no inputs or no outputs; name at least one of each")
         if (self.evaluation is None) != (self.metric is None):
@@ -64,6 +76,37 @@ class Recipe:
         object.__setattr__(self, "inputs", {n: replace(spec, name=n) for n, spec in self.inputs.items()})
         object.__setattr__(self, "outputs", tuple(self.outputs))
         dim_ranges(self.inputs.values())
+
+    def load_model(self) -> nn.Module:
+        """The torch module, in eval mode.
+
+        Raises:
+            RecipeError: the recipe is an ONNX file, or its function raised.
+        """
+        if isinstance(self.model, Path):
+            raise RecipeError(f"recipe {self.name!r} is the ONNX file {self.model}, without a torch module")
+        with self._naming("model()"):
+            return self.model().eval()
+
+    def calibration_feeds(self) -> Iterator[Feeds]:
+        """What `calibration` yields, nothing if there is none; raises RecipeError where it raises."""
+        with self._naming("calibration()"):
+            yield from self.calibration() if self.calibration else ()
+
+    def evaluation_samples(self) -> Iterator[Sample]:
+        """What `evaluation` yields, nothing if there is none; raises RecipeError where it raises."""
+        with self._naming("evaluation()"):
+            yield from self.evaluation() if self.evaluation else ()
+
+    @contextlib.contextmanager
+    def _naming(self, what: str) -> Iterator[None]:
+        """Turn what the recipe's own code raises into an error that names it."""
+        try:
+            yield
+        except (EdgekitError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise RecipeError(f"recipe {self.name!r}: {what} raised {type(error).__name__}: {error}") from error
 
     @property
     def input_specs(self) -> tuple[TensorSpec, ...]:

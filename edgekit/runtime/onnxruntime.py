@@ -35,7 +35,7 @@ def open_model(request: OpenRequest) -> OnnxruntimeRunner:
         )
     except Exception as error:  # onnxruntime's exceptions have no common base class of their own
         raise BackendError(f"onnxruntime refused the model: {error}") from error
-    return OnnxruntimeRunner(session, [spec.name for spec in request.outputs])
+    return OnnxruntimeRunner(session, [spec.name for spec in request.outputs], origin=onnxruntime.__version__)
 
 
 def _add_weights(options: Any, weights: Mapping[str, Source]) -> None:
@@ -54,12 +54,16 @@ def _as_argument(source: Source) -> str | bytes:
 class OnnxruntimeRunner:
     """A Runner over an onnxruntime InferenceSession, whose `run` is thread-safe by itself."""
 
-    def __init__(self, session: Any, output_names: list[str]) -> None:
+    def __init__(self, session: Any, output_names: list[str], *, origin: str) -> None:
+        self.origin = origin
         self._session = session
         self._output_names = output_names
 
     def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        outputs = self._session.run(self._output_names, feeds)
+        try:
+            outputs = self._session.run(self._output_names, feeds)
+        except Exception as error:  # see open_model
+            raise BackendError(f"onnxruntime failed: {error}") from error
         return dict(zip(self._output_names, outputs, strict=True))
 
     def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], object]:

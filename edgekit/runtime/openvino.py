@@ -38,16 +38,24 @@ def open_model(request: OpenRequest) -> OpenvinoRunner:
     except ImportError as error:
         raise MissingDependencyError("openvino", extra="openvino") from error
     core = openvino.Core()
-    core.set_property({"CACHE_DIR": str(_blob_cache(openvino.__version__))})
+    _use_cache(core, openvino.__version__)
     try:
-        return OpenvinoRunner(core, request)
+        return OpenvinoRunner(core, request, version=openvino.__version__)
     except RuntimeError as error:
         raise BackendError(f"openvino refused the model: {error}") from error
 
 
-def _blob_cache(version: str) -> Path:
-    """Compiled models are kept per OpenVINO version and CPU; OpenVINO keys them there by model and configuration."""
-    return cache_dir("openvino", f"{version.partition('-')[0]}-{machine_key()}")
+def _use_cache(core: Any, version: str) -> None:
+    """Keep compiled models per OpenVINO version and CPU; OpenVINO keys them there by model and configuration.
+
+    Where the folder cannot be written, models are compiled each time.
+    """
+    folder = cache_dir("openvino", f"{version.partition('-')[0]}-{machine_key()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        core.set_property({"CACHE_DIR": str(folder)})
+    except (OSError, RuntimeError):
+        return
 
 
 def _config(request: OpenRequest) -> dict[str, Any]:
@@ -62,13 +70,15 @@ def _config(request: OpenRequest) -> dict[str, Any]:
 class OpenvinoRunner:
     """A Runner over one or two compiled forms of the same model: at its smallest shape, and dynamic."""
 
-    def __init__(self, core: Any, request: OpenRequest) -> None:
+    def __init__(self, core: Any, request: OpenRequest, *, version: str) -> None:
         self._core = core
         self._request = request
         self._output_names = [spec.name for spec in request.outputs]
         sizes = smallest_sizes(request.inputs)
         self._smallest: Shapes = tuple(spec.shape_at(sizes) for spec in request.inputs)
-        self._fixed = _RequestPool(self._compile(fixed=True))
+        compiled = self._compile(fixed=True)
+        self.origin = f"{version}, {'from cache' if compiled.get_property('LOADED_FROM_CACHE') else 'compiled'}"
+        self._fixed = _RequestPool(compiled)
         self._dynamic: _RequestPool | None = None if sizes else self._fixed
         self._compiling = threading.Lock()
 
@@ -78,6 +88,8 @@ class OpenvinoRunner:
         try:
             request.infer(feeds, share_inputs=True, share_outputs=True)
             return {name: request.get_tensor(name).data.copy() for name in self._output_names}
+        except RuntimeError as error:
+            raise BackendError(f"openvino failed: {error}") from error
         finally:
             pool.give_back(request)
 
@@ -97,9 +109,9 @@ class OpenvinoRunner:
     def _pool_for(self, feeds: Mapping[str, Array]) -> _RequestPool:
         if tuple(feeds[spec.name].shape for spec in self._request.inputs) == self._smallest:
             return self._fixed
-        with self._compiling:
-            if self._dynamic is None:
-                self._dynamic = _RequestPool(self._compile(fixed=False))
+        if self._dynamic is None:
+            with self._compiling:
+                self._dynamic = self._dynamic or _RequestPool(self._compile(fixed=False))
         return self._dynamic
 
     def _compile(self, *, fixed: bool) -> Any:
@@ -108,7 +120,14 @@ class OpenvinoRunner:
         if fixed:
             shapes = zip(self._request.inputs, self._smallest, strict=True)
             model.reshape({spec.name: list(shape) for spec, shape in shapes})
-        return self._core.compile_model(model, "CPU", _config(self._request))
+        config = _config(self._request)
+        compiled = self._core.compile_model(model, "CPU", config)
+        used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if used != config["INFERENCE_PRECISION_HINT"]:
+            raise BackendError(
+                f"openvino computes in {used} here, not in {config['INFERENCE_PRECISION_HINT']} as asked"
+            )
+        return compiled
 
 
 class _RequestPool:

@@ -15,10 +15,20 @@ Source = Path | memoryview
 
 
 class Runner(Protocol):
-    """A compiled model, ready to run. The caller has checked the inputs; `run` may be called from several threads."""
+    """A compiled model, ready to run. The caller has checked the inputs; `run` may be called from several threads.
+
+    origin: what exactly runs, in a few words: the runtime's version, and whether the model came from a cache. Golden
+        samples are replayed once for each.
+    """
+
+    origin: str
 
     def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        """Outputs by name, in memory that the caller owns."""
+        """Outputs by name, in memory that the caller owns.
+
+        Raises:
+            BackendError: the runtime failed.
+        """
 
     def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], object]:
         """A call without arguments that reads `inputs` and writes `outputs` in place. For one thread at a time."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
 from edgekit.errors import (
@@ -20,7 +22,7 @@ from edgekit.errors import (
 )
 from edgekit.runtime.golden import replay_once
 from edgekit.runtime.runner import Runner, open_runner
-from edgekit.target import why_not_runnable
+from edgekit.target import host_arch, why_not_runnable
 from edgekit.tensors import Array, TensorSpec, check_array, check_feeds
 
 
@@ -76,18 +78,19 @@ class Session:
         inputs, outputs: C-contiguous numpy arrays that stay yours; fill the inputs before each call. One thread only.
 
         Raises:
-            TensorError: as `run`, and for an array that is not contiguous.
+            TensorError: as `run`, and for what is not a contiguous, writable array.
             BackendError: the session is closed.
         """
         runner = self._open_runner()
+        for name, array in (*inputs.items(), *outputs.items()):
+            if not isinstance(array, np.ndarray) or not array.flags.carray:
+                raise TensorError(
+                    f"{name!r} cannot be bound: it must be a numpy array that is C-contiguous and writable; "
+                    "pass np.array(..., order='C')"
+                )
         sizes: dict[str, int] = {}
         check_feeds(self.inputs, inputs, sizes)
         _check_outputs(self.outputs, outputs, sizes)
-        for name, array in (*inputs.items(), *outputs.items()):
-            if not array.flags.c_contiguous:
-                raise TensorError(
-                    f"{name!r} is not C-contiguous, so it cannot be bound: pass np.ascontiguousarray(...)"
-                )
         return runner.bind(inputs, outputs)
 
     def close(self) -> None:
@@ -116,7 +119,7 @@ def load(
     """Open the bundle at `path` with the best payload that works on this machine.
 
     device: "cpu" or "cuda"; any if None.
-    threads: intra-op threads; the target profile's if None.
+    threads: intra-op threads, from 1; the target profile's number if None.
     target: name of one of the bundle's targets; the most specific one that this machine can run if None.
 
     The first time on a machine, the bundle's golden samples are replayed. A payload that cannot be opened or does not
@@ -124,8 +127,11 @@ def load(
 
     Raises:
         BundleError: the file is not a sound bundle, or none of its payloads works here.
+        BackendError: `threads` is below 1.
         TargetError: the bundle has no such target, or none that this machine can run.
     """
+    if threads is not None and threads < 1:
+        raise BackendError(f"threads = {threads}; expected a whole number from 1")
     bundle = open_bundle(Path(path))
     entry = choose_target(bundle, device, target)
     skipped: list[str] = []
@@ -167,7 +173,7 @@ def _open_and_replay(bundle: Bundle, payload: Payload, threads: int) -> Runner:
     runner = open_payload(bundle, payload, threads)
     try:
         replay_once(bundle, payload, runner)
-    except GoldenMismatchError:
+    except BaseException:
         runner.close()
         raise
     return runner
@@ -186,12 +192,27 @@ def choose_target(bundle: Bundle, device: str | None = None, name: str | None = 
         entries = {name: entries[name]}
     reasons = {entry.target.name: _why_not(entry, device) for entry in entries.values()}
     fitting = [entry for entry in entries.values() if reasons[entry.target.name] is None]
+    fitting = fitting or _portable(entries.values(), device)
     if not fitting:
         details = "; ".join(str(reason) for reason in reasons.values())
         raise TargetError(
             f"{bundle.path.name} has no target for this machine: {details}. Build for it: edgekit build ... -t cpu"
         )
     return max(fitting, key=lambda entry: len(entry.target.isa))
+
+
+def _portable(entries: Iterable[TargetEntry], device: str | None) -> list[TargetEntry]:
+    """Targets of this architecture whose instruction sets this CPU lacks, with the f32 payloads alone.
+
+    Those run on any CPU of the architecture; what was chosen for its speed or its rounding elsewhere does not.
+    """
+    found = []
+    for entry in entries:
+        plain = tuple(payload for payload in entry.payloads if payload.precision == "f32")
+        if entry.target.arch == host_arch() and device in (None, entry.target.device) and plain:
+            warnings.warn(f"{why_not_runnable(entry.target)}: running its f32 payload", RuntimeWarning, stacklevel=4)
+            found.append(replace(entry, payloads=plain))
+    return found
 
 
 def _why_not(entry: TargetEntry, device: str | None) -> str | None:

@@ -42,7 +42,7 @@ def _check(bundle: Bundle, entry: TargetEntry, payload: Payload) -> PayloadCheck
         return PayloadCheck(entry.target.name, payload.name, "not run", str(error))
     try:
         worst = replay(bundle, payload, runner)
-    except GoldenMismatchError as error:
+    except (BackendError, GoldenMismatchError) as error:
         return PayloadCheck(entry.target.name, payload.name, "failed", str(error))
     finally:
         runner.close()

@@ -16,7 +16,14 @@ import pytest
 import edgekit
 from edgekit.build import build
 from edgekit.bundle import Bundle
-from edgekit.errors import BundleError, CalibrationError, ParityError, TensorError
+from edgekit.errors import (
+    BundleError,
+    CalibrationError,
+    MeasurementError,
+    ParityError,
+    RecipeError,
+    TensorError,
+)
 from edgekit.recipes import Budget
 from edgekit.target import load_target
 from tests.conftest import SAMPLES, tiny_recipe
@@ -237,3 +244,82 @@ def test_weights_beyond_protobuf_travel_beside_the_graph_all_the_way(
         np.testing.assert_array_equal(
             session.run(bundle.golden_inputs(1))["scores"], bundle.golden_outputs(payload, 1)["scores"]
         )
+
+
+def test_target_that_this_cpu_surpasses_is_not_measured_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.target.host_isa", lambda: ("sse4.2", "avx2", "avx512", "avx512-vnni"))
+    bundle = build(tiny_recipe(), (load_target("cpu-avx2"),), output=tmp_path / "x.edgekit")
+    assert {row["name"] for row in bundle.manifest.targets[0].candidates} == {"onnxruntime-f32", "openvino-f32"}
+    assert bundle.manifest.targets[0].payloads[0].latency is None
+
+
+def test_f32_variant_that_computes_something_else_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit.build import trial
+
+    outputs = trial.golden_outputs
+
+    def wrong(bench: trial.Workbench, tried: trial.Trial) -> list:
+        found = outputs(bench, tried)
+        return [{n: a * 1.001 for n, a in s.items()} for s in found] if tried.variant.backend == "openvino" else found
+
+    monkeypatch.setattr(trial, "golden_outputs", wrong)
+    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", only=FLOATS, sessions=1)
+    rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
+    assert rows["openvino-f32"]["reason"].startswith("failed: output 'scores' is off from onnxruntime-f32 by")
+    assert bundle.manifest.targets[0].payloads[0].name == "onnxruntime-f32"
+
+
+def test_variant_that_fails_while_it_is_timed_is_a_row_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgekit.build import trial
+
+    measure = trial.measure
+
+    def failing(arms: list, *rest: object, **options: object) -> object:
+        if any(arm.name == "openvino-f32" for arm in arms):
+            error = MeasurementError("arm 'openvino-f32' hung")
+            error.arm = "openvino-f32"
+            raise error
+        return measure(arms, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "measure", failing)
+    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", only=FLOATS, sessions=1)
+    rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
+    assert rows["openvino-f32"]["reason"] == "failed: arm 'openvino-f32' hung"
+
+
+def test_golden_samples_come_in_two_sizes(built: Bundle) -> None:
+    sizes = [len(built.golden_inputs(sample)["image"]) for sample in range(built.manifest.golden_samples)]
+    assert sizes == [1, 1, 2]
+
+
+def test_nan_in_real_inputs_is_refused_where_nothing_is_quantized_too(tmp_path: Path) -> None:
+    recipe = replace(tiny_recipe(), calibration=lambda: [{"image": np.full((1, 3, 8, 8), np.nan, np.float32)}])
+    with pytest.raises(TensorError, match="'image' holds 192 NaN or infinite values of 192"):
+        build(recipe, output=tmp_path / "x.edgekit", only=FLOATS)
+
+
+def test_used_workspace_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "float.onnx").write_text("another model")
+    with pytest.raises(BundleError, match="is not empty"):
+        build(tiny_recipe(), output=tmp_path / "x.edgekit", workspace=tmp_path / "work")
+
+
+def test_unknown_metric_fails_before_any_work(tmp_path: Path) -> None:
+    recipe = replace(tiny_recipe(), metric="top2", model=lambda: pytest.fail("the model was built"))
+    with pytest.raises(MeasurementError, match="unknown metric 'top2'; did you mean 'top1'"):
+        build(recipe, output=tmp_path / "x.edgekit")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("model", "model\\(\\) raised RuntimeError: no"), ("calibration", "calibration\\(\\) raised RuntimeError: no")],
+)
+def test_what_the_recipes_own_code_raises_is_named(part: str, message: str, tmp_path: Path) -> None:
+    def no() -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RecipeError, match=message):
+        build(replace(tiny_recipe(), **{part: no}), output=tmp_path / "x.edgekit", only=("int8",))  # type: ignore[arg-type]

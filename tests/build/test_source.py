@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,13 @@ def test_onnx_file_is_inlined_and_simplified_and_means_the_same(tmp_path: Path) 
 
 def test_onnx_file_is_known_by_its_digest_and_claims_no_parity(tmp_path: Path) -> None:
     found = float_model(foreign_recipe(tmp_path / "m.onnx"))
-    assert found.weights_sha256 == hashlib.sha256((tmp_path / "m.onnx").read_bytes()).hexdigest()
+    assert found.weights_sha256 == float_model(foreign_recipe(tmp_path / "again.onnx")).weights_sha256
+    model = onnx.load(tmp_path / "m.onnx")
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0]) + 1
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, model.graph.initializer[0].name))
+    onnx.save(model, tmp_path / "changed.onnx")
+    changed = replace(foreign_recipe(tmp_path / "m.onnx"), model=tmp_path / "changed.onnx")
+    assert float_model(changed).weights_sha256 != found.weights_sha256
     assert found.parity == ()
     assert found.outputs == (TensorSpec("float32", ("batch", 4), BATCH, name="y"),)
 

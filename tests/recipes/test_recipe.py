@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import RecipeError, TensorError
-from edgekit.recipes import Recipe
+from edgekit.recipes import Budget, Recipe
 from edgekit.tensors import TensorSpec
 
 IMAGE = TensorSpec("float32", ("batch", 3), ranges={"batch": (1, 4)})
@@ -41,3 +41,9 @@ def test_inputs_that_share_a_dimension_must_allow_one_size_in_common():
     larger = TensorSpec("float32", ("batch", 3), ranges={"batch": (5, 8)})
     with pytest.raises(TensorError, match="do not meet"):
         Recipe("tiny", _never_called, {"a": IMAGE, "b": larger}, ("scores",))
+
+
+@pytest.mark.parametrize("max_drop", [float("nan"), float("inf"), -0.01])
+def test_budget_that_would_let_everything_pass_is_refused(max_drop: float) -> None:
+    with pytest.raises(RecipeError, match="expected a finite number from 0"):
+        Budget(max_drop=max_drop)

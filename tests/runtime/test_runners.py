@@ -136,3 +136,27 @@ def test_openvino_caches_compiled_models_per_version_and_cpu(
     [folder] = (tmp_path / "openvino").iterdir()
     assert folder.name.startswith(openvino.__version__.split("-")[0])
     assert list(folder.glob("*.blob"))
+
+
+def test_openvino_says_whether_a_model_came_from_its_cache(
+    source: FloatModel, compiled: Mapping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
+    origins = [opened("openvino", compiled["openvino"], source).origin for _ in range(2)]
+    assert origins[0].endswith(", compiled")
+    assert origins[1].endswith(", from cache")
+
+
+def test_openvino_runs_where_the_cache_cannot_be_written(
+    source: FloatModel, compiled: Mapping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "file"))
+    assert opened("openvino", compiled["openvino"], source).run({"image": batch(1)})["scores"].shape == (1, 4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_failure_while_running_is_a_backend_error(backend: str, source: FloatModel, compiled: Mapping) -> None:
+    runner = opened(backend, compiled[backend], source)
+    with pytest.raises(BackendError, match=f"{backend} failed"):
+        runner.run({"image": np.zeros((1, 5, 8, 8), np.float32)})  # Session would have refused it

@@ -121,8 +121,15 @@ def test_bound_call_reads_and_writes_the_callers_arrays(built: Bundle) -> None:
 def test_bind_refuses_what_it_would_have_to_copy(built: Bundle) -> None:
     y = np.zeros((1, 4), np.float32)
     with edgekit.load(built.path) as session:
-        with pytest.raises(TensorError, match="'image' is not C-contiguous"):
-            session.bind({"image": np.asfortranarray(X)}, {"scores": y})
+        read_only = y.copy()
+        read_only.flags.writeable = False
+        for inputs, outputs, name in (
+            ({"image": np.asfortranarray(X)}, {"scores": y}, "image"),
+            ({"image": X.tolist()}, {"scores": y}, "image"),
+            ({"image": X}, {"scores": read_only}, "scores"),
+        ):
+            with pytest.raises(TensorError, match=f"'{name}' cannot be bound: .*C-contiguous and writable"):
+                session.bind(inputs, outputs)
         with pytest.raises(TensorError, match="expected exactly \\['scores'\\]"):
             session.bind({"image": X}, {})
         with pytest.raises(TensorError, match="'scores' is float64"):
@@ -215,6 +222,48 @@ def test_bundle_for_another_architecture_is_refused(built: Bundle, tmp_path: Pat
     path = rewritten(built, tmp_path / "arm.edgekit", targets=(foreign,))
     with pytest.raises(TargetError, match="arm64-neon is aarch64, this machine is"):
         edgekit.load(path)
+
+
+def test_cpu_without_the_targets_instruction_sets_runs_the_plain_payload(
+    built: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = built.manifest.targets[0]
+    plain = next(payload for payload in entry.payloads if payload.precision == "f32")
+    fast = renamed(plain, "fast-int8", precision="int8")
+    path = rewritten(built, tmp_path / "new.edgekit", targets=(replace(entry, payloads=(fast, plain)),))
+    monkeypatch.setattr("edgekit.target.host_isa", lambda: ("sse4.2",))
+    with pytest.warns(RuntimeWarning, match="cpu needs .*, which this CPU lacks: running its f32 payload"):
+        assert edgekit.load(path).info.payload == plain.name
+
+
+def test_payload_whose_runtime_fails_is_passed_over(
+    built: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgekit.runtime import session as module
+
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "fresh"))
+    good = built.manifest.targets[0].payloads[0]
+    path = rewritten(built, tmp_path / "x.edgekit", targets=with_payloads(built, renamed(good, "failing"), good))
+    open_payload = module.open_payload
+
+    class Failing:
+        origin = "1"
+
+        def run(self, feeds: dict) -> dict:
+            raise BackendError("the runtime is out of order")
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(
+        module, "open_payload", lambda b, p, t: Failing() if p.name == "failing" else open_payload(b, p, t)
+    )
+    with pytest.warns(RuntimeWarning, match="passed over failing: the runtime is out of order"):
+        assert edgekit.load(path).info.payload == good.name
+
+
+def test_threads_below_one_are_refused(built: Bundle) -> None:
+    with pytest.raises(BackendError, match="threads = 0; expected a whole number from 1"):
+        edgekit.load(built.path, threads=0)
 
 
 def test_most_specific_target_that_runs_here_is_chosen(built: Bundle, tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edgekit.errors import CalibrationError, TensorError
 from edgekit.recipes.recipe import Recipe
-from edgekit.tensors import Array, check_feeds
+from edgekit.tensors import Array, check_feeds, check_finite
 
 
 def calibration_samples(recipe: Recipe) -> list[dict[str, Array]]:
@@ -20,7 +18,7 @@ def calibration_samples(recipe: Recipe) -> list[dict[str, Array]]:
             f"recipe {recipe.name!r} has no calibration data, and int8 needs real samples: give it calibration=..., "
             "or build the float variants alone (--only f32 --only bf16)"
         )
-    samples = [_checked(recipe, index, feeds) for index, feeds in enumerate(recipe.calibration())]
+    samples = [_checked(recipe, index, feeds) for index, feeds in enumerate(recipe.calibration_feeds())]
     if not samples:
         raise CalibrationError(
             f"recipe {recipe.name!r}: the calibration data is empty; a hundred samples or more are usual"
@@ -35,13 +33,7 @@ def _checked(recipe: Recipe, index: int, feeds: object) -> dict[str, Array]:
         )
     try:
         checked = check_feeds(recipe.input_specs, feeds)
+        check_finite(checked)
     except TensorError as error:
         raise CalibrationError(f"recipe {recipe.name!r}: calibration sample {index}: {error}") from error
-    for name, array in checked.items():
-        bad = 0 if array.dtype.kind != "f" else int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            raise CalibrationError(
-                f"recipe {recipe.name!r}: calibration sample {index}: input {name!r} holds {bad} NaN or infinite "
-                f"values of {array.size}; a range taken from them means nothing: remove or mend the sample"
-            )
     return checked
