@@ -1,4 +1,4 @@
-# Every target sets itself up: it needs Python 3.10+ and a C++ compiler, nothing else.
+# Every target sets itself up: it needs Python 3.11+ (the pinned versions need it) and a C++ compiler, nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

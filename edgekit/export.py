@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
+import io
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -239,8 +241,14 @@ def _explain(error: Exception) -> str:
     message = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     for sign, advice in ADVICE.items():
         if sign in text:
-            return f"{advice}. (torch: {message})"
-    return f"{type(error).__name__}: {message}"
+            return f"{advice}{_place(text)}. (torch: {message})"
+    return f"{type(error).__name__}: {message}{_place(text)}"
+
+
+def _place(text: str) -> str:
+    """The line of the model that torch names, as ` (at net.py:9, "if y.sum() > 0:")`; empty if it names none."""
+    found = re.search(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in \w+\n\s+(?P<code>.+)', text)
+    return f' (at {Path(found["file"]).name}:{found["line"]}, "{found["code"].strip()}")' if found else ""
 
 
 def _name_dimensions(model: ir.Model, specs: Sequence[TensorSpec]) -> None:
@@ -295,11 +303,11 @@ def _digest(state: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's notes about its own deprecations, and about torchvision, off the user's terminal."""
+    """Keep torch's deprecations, and the graphs that it prints when it fails, off the user's terminal."""
     previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)  # what goes wrong is raised as well
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

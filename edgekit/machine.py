@@ -11,7 +11,8 @@ from edgekit.target import host_isa
 
 def machine_key(*more: str) -> str:
     """A short digest of CPU model, instruction sets and `more`: what bears it is good for such a machine alone."""
-    parts = (platform.machine(), cpu_fact("model name") or platform.node(), *host_isa(), *more)
+    model = cpu_fact("model name") or cpu_fact("CPU implementer") + cpu_fact("CPU part") or platform.node()
+    parts = (platform.machine(), model, *host_isa(), *more)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
