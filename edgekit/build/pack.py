@@ -24,10 +24,11 @@ from edgekit.bundle import (
     npy_bytes,
     write_bundle,
 )
+from edgekit.floor import Work, count_work, floor_ns
 from edgekit.parity import deviation
 from edgekit.recipes.recipe import Recipe
 from edgekit.target import Target
-from edgekit.tensors import Array
+from edgekit.tensors import Array, smallest_sizes
 
 TOOLS = ("numpy", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "nncf", "openvino")
 
@@ -75,7 +76,7 @@ def write(output: Path, recipe: Recipe, source: FloatModel, built: Sequence[Buil
         outputs=source.outputs,
         source={"weights_sha256": source.weights_sha256},
         golden_samples=len(golden_inputs),
-        targets=tuple(_target_entry(item, contents) for item in built),
+        targets=tuple(_target_entry(item, source, contents) for item in built),
     )
     return write_bundle(output, manifest, contents)
 
@@ -107,12 +108,14 @@ def golden_tolerance(
     return tolerance
 
 
-def _target_entry(item: BuiltTarget, contents: dict[str, bytes | Path]) -> TargetEntry:
+def _target_entry(item: BuiltTarget, source: FloatModel, contents: dict[str, bytes | Path]) -> TargetEntry:
     payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in item.shipped())
-    rows = tuple(
-        _row(trial, verdict, item.measured_on) for trial, verdict in zip(item.trials, item.verdicts, strict=True)
-    )
-    return TargetEntry(item.target, payloads, rows)
+    work = count_work(source.model, smallest_sizes(source.inputs))
+    rows = [_row(item, trial, verdict, work) for trial, verdict in zip(item.trials, item.verdicts, strict=True)]
+    for row in rows:
+        if row["name"] == REFERENCE.name:
+            row["parity"] = [asdict(check) for check in source.parity]
+    return TargetEntry(item.target, payloads, tuple(rows))
 
 
 def _payload(item: BuiltTarget, trial: Trial, verdict: Verdict, contents: dict[str, bytes | Path]) -> Payload:
@@ -141,8 +144,9 @@ def _payload(item: BuiltTarget, trial: Trial, verdict: Verdict, contents: dict[s
     )
 
 
-def _row(trial: Trial, verdict: Verdict, measured_on: str) -> dict[str, Any]:
+def _row(item: BuiltTarget, trial: Trial, verdict: Verdict, work: Work) -> dict[str, Any]:
     """One line of the record of what was tried."""
+    precision, threads = trial.variant.precision, item.target.threads
     return {
         "name": verdict.name,
         "ships": verdict.ships,
@@ -150,7 +154,9 @@ def _row(trial: Trial, verdict: Verdict, measured_on: str) -> dict[str, Any]:
         "ratio": _ratio(verdict.ratio),
         "accuracy": asdict(trial.accuracy) if trial.accuracy else None,
         "drop": asdict(trial.drop) if trial.drop else None,
-        "latency": _latency(trial, measured_on),
+        "latency": _latency(trial, item.measured_on),
+        "macs": work.macs,
+        "floor_ns": floor_ns(work, item.target.peak, precision=precision, threads=threads),
         "size_bytes": sum(path.stat().st_size for path in trial.files.values()),
     }
 
