@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.bench.accuracy import Accuracy, accuracy, score_samples
 from edgekit.bench.arms import Arm
 from edgekit.bench.environment import fingerprint
-from edgekit.bench.measure import measure, run_outputs
+from edgekit.bench.litert import precision_of
+from edgekit.bench.measure import Measurement, measure, run_outputs
 from edgekit.bench.peers import torch_module
 from edgekit.bench.report import Report, build_report
 from edgekit.bench.samples import read_samples, write_samples
@@ -25,12 +27,17 @@ from edgekit.feeds import feeds_at, real_feeds
 from edgekit.progress import Progress, silent
 from edgekit.recipes.recipe import Recipe
 from edgekit.runtime.session import choose_target
-from edgekit.tensors import smallest_sizes
+from edgekit.tensors import TensorSpec, smallest_sizes
 
-INT8_SIGNS = {"int8", "static", "staticf", "dyn"}  # parts of a .tflite file's name that tell what it computes in
 # Peers by name, with the package that each needs. torch-aot compiles for half a minute, so it runs only when asked for.
 PEERS = {"torch": "torch", "torch-aot": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 DEFAULT_PEERS = ("torch", "onnxruntime", "openvino")
+UNDECLARED = TensorSpec("float32", (1,))  # an output without a name: it is computed, and left out of the answers
+SIZE_NOTE = "The bundle's size includes its float fallback and golden samples; a peer's is that of its model alone."
+CACHE_NOTE = (
+    "edgekit keeps what OpenVINO compiles, so the bundle's load is that of an open from a warm cache; the openvino "
+    "peer compiles at each load, as OpenVINO does unless told otherwise."
+)
 
 
 @dataclass(frozen=True)
@@ -61,34 +68,42 @@ def benchmark(
     rounds: int = 12,
     seed: int = 0,
     progress: Progress = silent,
+    timeout_s: float = 600.0,
 ) -> Report:
     """Time the bundle and its peers, interleaved, at the smallest shape, on varied inputs, and score them.
 
+    A peer that fails is left out, and the report's notes say why.
+
+    timeout_s: longest that one step of an arm may take: opening it, a chunk of calls, or the whole evaluation.
+
     Raises:
         BundleError: the bundle cannot be read.
-        MeasurementError: an unknown peer, or an arm that cannot be run.
+        MeasurementError: an unknown peer, a LiteRT file that cannot be read, or a bundle that cannot be run.
     """
     bundle = open_bundle(path)
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder = Path(name)
         samples = _samples(bundle, contest, folder)
         arms, notes = _arms(bundle, contest, folder)
-        accuracies = _accuracies(arms, contest, samples, folder=folder, progress=progress)
-        measurements = measure(
-            arms,
-            samples.timing,
+        run = partial(run_outputs, timeout_s=timeout_s)
+        accuracies, failed = _accuracies(arms, contest, samples, run=run, folder=folder, progress=progress)
+        time = partial(
+            measure,
+            feeds_folder=samples.timing,
             sessions=sessions,
             rounds=rounds,
             seed=seed,
             progress=lambda done, total: progress("latency", done, total),
+            timeout_s=timeout_s,
         )
+        measurements, failed = _latencies(arms, failed, time)
     return build_report(
         f"{bundle.manifest.recipe.name}: {path.name} against its peers",
         measurements,
         base=arms[0].name,
         fingerprint=fingerprint(),
-        accuracies=accuracies,
-        notes=notes,
+        accuracies={name: found for name, found in accuracies.items() if name not in failed},
+        notes=[*notes, *(_not_measured(name, error) for name, error in failed.items())],
     )
 
 
@@ -96,7 +111,8 @@ def _samples(bundle: Bundle, contest: Contest, folder: Path) -> Samples:
     if contest.recipe is not None:
         return lay_out_samples(contest.recipe, folder / "samples")
     golden = [bundle.golden_inputs(sample) for sample in range(bundle.manifest.golden_samples)]
-    write_samples(folder / "golden", golden)
+    first = {name: array.shape for name, array in golden[0].items()}  # a latency belongs to one shape
+    write_samples(folder / "golden", (g for g in golden if {name: array.shape for name, array in g.items()} == first))
     return Samples(evaluation=None, targets=(), timing=folder / "golden", golden=folder / "golden")
 
 
@@ -106,18 +122,38 @@ def _arms(bundle: Bundle, contest: Contest, folder: Path) -> tuple[list[Arm], li
         if peer not in PEERS:
             raise MeasurementError(f"unknown peer {peer!r}; known: {', '.join(PEERS)}, litert=FILE.tflite")
     entry = choose_target(bundle, "cpu")
-    arms, notes = [_bundle_arm(bundle, entry)], []
+    arms = [_bundle_arm(bundle, entry)]
+    notes = [SIZE_NOTE, *([CACHE_NOTE] if arms[0].backend == "openvino" else [])]
     for peer in contest.against:
-        if find_spec(PEERS[peer]) is None:
-            notes.append(f"{PEERS[peer]} is not installed, so {peer} was not measured.")
-        elif PEERS[peer] == "torch" and contest.recipe is None:
-            notes.append(f"{peer} was not measured: a bundle has no torch model; name its recipe.")
-        else:
+        if reason := _why_not(peer, contest):
+            notes.append(f"{peer} was not measured: {reason}")
+            continue
+        try:
             arms += _peer_arms(peer, bundle, contest, entry, folder=folder)
-    arms += [_litert_arm(file, bundle, entry) for file in contest.litert]
+        except MeasurementError as error:
+            notes.append(_not_measured(peer, error))
+    if contest.litert and find_spec("ai_edge_litert") is None:
+        notes.append("litert was not measured: ai-edge-litert is not installed.")
+    else:
+        arms += [_litert_arm(file, bundle, entry) for file in contest.litert]
     if contest.recipe is None:
         notes.append("No accuracy: a bundle has no evaluation data; name its recipe.")
     return arms, notes
+
+
+def _why_not(peer: str, contest: Contest) -> str:
+    """Why a peer cannot take part; empty if it can."""
+    if find_spec(PEERS[peer]) is None:
+        return f"{PEERS[peer]} is not installed."
+    if PEERS[peer] == "torch" and contest.recipe is None:
+        return "a bundle has no torch model; name its recipe."
+    if PEERS[peer] == "torch" and contest.recipe is not None and isinstance(contest.recipe.model, Path):
+        return "the recipe is an ONNX file, without a torch model."
+    return ""
+
+
+def _not_measured(name: str, error: MeasurementError) -> str:
+    return f"{name} was not measured: {' '.join(str(error).split())}"
 
 
 def _bundle_arm(bundle: Bundle, entry: TargetEntry) -> Arm:
@@ -160,7 +196,11 @@ def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, 
 
 
 def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path) -> Arm:
-    """The recipe's module, compiled by AOTInductor at the smallest shape with the threads that it will run with."""
+    """The recipe's module, compiled by AOTInductor at the smallest shape with the threads that it will run with.
+
+    Raises:
+        MeasurementError: torch cannot export or compile it.
+    """
     import torch
     from torch._inductor import aoti_compile_and_package
 
@@ -169,12 +209,13 @@ def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path)
     module = torch_module(recipe, contest.weights)
     feeds = feeds_at(recipe.input_specs, real_feeds(recipe, 1), smallest_sizes(recipe.input_specs))
     arguments = tuple(torch.from_numpy(feeds[name]) for name in recipe.inputs)
-    torch.set_num_threads(entry.target.threads)
-    with torch.inference_mode():
+    with torch.inference_mode(), _torch_threads(entry.target.threads):
         returned = returned_names(recipe, module(*arguments))
-        package = aoti_compile_and_package(
-            torch.export.export(module, arguments), package_path=str((folder / "aot.pt2").resolve())
-        )
+        try:
+            program = torch.export.export(module, arguments)
+            package = aoti_compile_and_package(program, package_path=str((folder / "aot.pt2").resolve()))
+        except Exception as error:  # torch has no common type for them
+            raise MeasurementError(f"AOTInductor cannot compile it: {type(error).__name__}: {error}") from error
     outputs = {spec.name: spec for spec in bundle.manifest.outputs}
     return Arm(
         "torch-aot f32",
@@ -183,8 +224,20 @@ def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path)
         {"model": package},
         threads=entry.target.threads,
         inputs=recipe.input_specs,
-        outputs=tuple(outputs[name] for name in returned),
+        outputs=tuple(outputs.get(name, UNDECLARED) for name in returned),
     )
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _peer_precisions(peer: str, method: str, entry: TargetEntry) -> tuple[str, ...]:
@@ -213,28 +266,63 @@ def _extract(bundle: Bundle, payload: Payload, folder: Path) -> Path:
 def _litert_arm(file: Path, bundle: Bundle, entry: TargetEntry) -> Arm:
     if not file.is_file():
         raise MeasurementError(f"no LiteRT model at {file}")
-    precision = "int8" if set(re.split("[._-]", file.stem)) & INT8_SIGNS else "f32"
     return Arm(
         name=f"litert {file.stem}",
         kind="litert",
-        precision=precision,
+        precision=precision_of(file),
         files={"model": str(file.resolve())},
         threads=entry.target.threads,
         outputs=bundle.manifest.outputs,
     )
 
 
+Failures = dict[str, MeasurementError]
+"""By the name of the arm that failed."""
+
+
 def _accuracies(
-    arms: Sequence[Arm], contest: Contest, samples: Samples, *, folder: Path, progress: Progress
-) -> dict[str, Accuracy]:
+    arms: Sequence[Arm],
+    contest: Contest,
+    samples: Samples,
+    *,
+    run: Callable[[Arm, Path, Path], int],
+    folder: Path,
+    progress: Progress,
+) -> tuple[dict[str, Accuracy], Failures]:
+    """The accuracy of each arm by its name, and the peers that could not be run or scored."""
+    found: dict[str, Accuracy] = {}
+    failed: Failures = {}
     if samples.evaluation is None or contest.recipe is None or contest.recipe.metric is None:
-        return {}
-    found = {}
+        return found, failed
     for done, arm in enumerate(arms):
         progress("accuracy", done, len(arms))
         out = folder / f"outputs-{done}"
-        run_outputs(arm, samples.evaluation, out)
-        scores = score_samples(contest.recipe.metric, read_samples(out), samples.targets)
+        try:
+            run(arm, samples.evaluation, out)
+            scores = score_samples(contest.recipe.metric, read_samples(out), samples.targets)
+        except MeasurementError as error:
+            if arm is arms[0]:
+                raise
+            failed[arm.name] = error
+            continue
         found[arm.name] = accuracy(scores, str(contest.recipe.metric_name))
     progress("accuracy", len(arms), len(arms))
-    return found
+    return found, failed
+
+
+def _latencies(
+    arms: Sequence[Arm], failed: Failures, time: Callable[[Sequence[Arm]], tuple[Measurement, ...]]
+) -> tuple[tuple[Measurement, ...], Failures]:
+    """Measurements of the arms that have not failed, and all that have failed by then.
+
+    Where a peer fails the others begin anew: only what was measured interleaved can be compared.
+    """
+    failed = dict(failed)
+    while True:
+        running = [arm for arm in arms if arm.name not in failed]
+        try:
+            return time(running), failed
+        except MeasurementError as error:
+            if error.arm not in {arm.name for arm in running[1:]}:
+                raise
+            failed[error.arm] = error

@@ -1,11 +1,17 @@
 """Somebody else's model, and the ten lines that edgekit needs to know of it."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer
 
 from edgekit.recipes import Budget, Recipe
 from edgekit.tensors import TensorSpec
+
+TRAINING = slice(0, 300)
+TEST = slice(300, None)
 
 
 class TumourNet(torch.nn.Module):
@@ -19,11 +25,13 @@ class TumourNet(torch.nn.Module):
         return self.layers(features)
 
 
-def data() -> tuple[np.ndarray, np.ndarray]:
+def data(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Features, normalised by what the training rows alone tell, and labels."""
     features, labels = load_breast_cancer(return_X_y=True)
-    features = (features - features.mean(axis=0)) / features.std(axis=0)
     order = np.random.default_rng(0).permutation(len(labels))
-    return features[order].astype(np.float32), labels[order]
+    features, labels = features[order], labels[order]
+    mean, deviation = features[TRAINING].mean(axis=0), features[TRAINING].std(axis=0)
+    return ((features[rows] - mean) / deviation).astype(np.float32), labels[rows]
 
 
 def trained() -> torch.nn.Module:
@@ -31,12 +39,22 @@ def trained() -> torch.nn.Module:
     torch.manual_seed(0)
     model = TumourNet()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    features, labels = (torch.from_numpy(array[:300]) for array in data())
+    features, labels = map(torch.from_numpy, data(TRAINING))
     for _ in range(100):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(features), labels).backward()
         optimizer.step()
     return model.eval()
+
+
+def calibration() -> Iterator[dict[str, np.ndarray]]:
+    features, _ = data(TRAINING)
+    yield from ({"features": row[None]} for row in features)
+
+
+def evaluation() -> Iterator[tuple[dict[str, np.ndarray], Any]]:
+    features, labels = data(TEST)
+    yield from (({"features": row[None]}, int(label)) for row, label in zip(features, labels, strict=True))
 
 
 # What edgekit needs: the model, its tensors, and real data to calibrate and to judge it on.
@@ -45,8 +63,8 @@ recipe = Recipe(
     model=trained,
     inputs={"features": TensorSpec("float32", ("batch", 30), ranges={"batch": (1, 32)})},
     outputs=("scores",),
-    calibration=lambda: ({"features": row[None]} for row in data()[0][:200]),
-    evaluation=lambda: (({"features": x[None]}, int(y)) for x, y in zip(data()[0][300:], data()[1][300:], strict=True)),
+    calibration=calibration,
+    evaluation=evaluation,
     metric="top1",
     budget=Budget(max_drop=0.02),
 )

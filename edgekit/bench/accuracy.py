@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.bench.statistics import ALPHA, bootstrap_mean, wilson
+from edgekit.bench.statistics import Floats as Floats  # noqa: PLC0414 - edgekit.build.trial takes it from here
 from edgekit.errors import MeasurementError, did_you_mean
+from edgekit.recipes.recipe import Metric
 from edgekit.tensors import Array
-
-Metric = Callable[[Mapping[str, Array], Any], float]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,8 @@ def negative_mae(outputs: Mapping[str, Array], target: Any) -> float:
 
 # Name of a metric -> its score of one sample; more is better.
 METRICS: dict[str, Metric] = {"top1": top1, "negative_mae": negative_mae}
+# Those that are shares of one, and are shown in percent.
+PERCENT_METRICS = ("top1",)
 
 
 def resolve_metric(metric: str | Metric) -> Metric:

@@ -116,7 +116,7 @@ def size_bytes(arm: Arm) -> int | None:
 
 def _bytes_at(arm: Arm, path: Path) -> int:
     if not path.exists():
-        raise MeasurementError(f"arm {arm.name!r}: no file at {path}")
+        raise MeasurementError(f"arm {arm.name!r}: no file at {path}", arm=arm.name)
     if path.is_dir():
         return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
     return path.stat().st_size

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
+from edgekit.machine import cpu_fact
 from edgekit.target import host_isa
 
 UNAVAILABLE = "unavailable"
@@ -20,8 +21,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 def fingerprint() -> dict[str, Any]:
     """What a latency depends on besides the model; where it differs, absolute times are incomparable."""
     return {
-        "cpu": _cpu_field("model name") or platform.processor() or UNAVAILABLE,
-        "microcode": _cpu_field("microcode") or UNAVAILABLE,
+        "cpu": cpu_fact("model name") or platform.processor() or UNAVAILABLE,
+        "microcode": cpu_fact("microcode") or UNAVAILABLE,
         "arch": platform.machine() or UNAVAILABLE,
         "isa": _isa(),
         "cores": os.cpu_count() or UNAVAILABLE,
@@ -42,14 +43,6 @@ def _text(path: str | Path) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _cpu_field(name: str) -> str:
-    for line in _text("/proc/cpuinfo").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""
 
 
 def _isa() -> list[str] | str:
@@ -83,7 +76,7 @@ def _cgroup_v1_cpus() -> float | str:
 
 def _hypervisor() -> bool | str:
     """Whether this is a virtual machine, as x86 tells it in a CPU flag."""
-    flags = _cpu_field("flags")
+    flags = cpu_fact("flags")
     return "hypervisor" in flags.split() if flags else UNAVAILABLE
 
 

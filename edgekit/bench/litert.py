@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,24 @@ from edgekit.bench.arms import Arm
 from edgekit.bench.peers import Bound
 from edgekit.errors import MeasurementError
 from edgekit.tensors import Array, Feeds
+
+
+def precision_of(file: Path) -> str:
+    """ "int8" for a file that holds quantized int8 tensors, weights alone included, else "f32".
+
+    Raises:
+        MeasurementError: LiteRT cannot read the file.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        tensors = Interpreter(model_path=str(file)).get_tensor_details()
+    except (RuntimeError, ValueError) as error:
+        raise MeasurementError(f"{file} is no LiteRT model: {error}") from error
+    quantized = any(
+        tensor["dtype"] is np.int8 and len(tensor["quantization_parameters"]["scales"]) for tensor in tensors
+    )
+    return "int8" if quantized else "f32"
 
 
 class LitertPeer:

@@ -25,9 +25,6 @@ from typing import IO, Any, cast
 from edgekit.bench.arms import Arm, arm_to_json, size_bytes
 from edgekit.errors import MeasurementError
 
-Progress = Callable[[int, int], None]
-"""Called with rounds done and rounds in all."""
-
 SHORT_CHUNK_NS = 200_000
 LONGEST_CHUNK_CALLS = 500
 READER_JOIN_S = 5.0
@@ -107,13 +104,16 @@ class Worker:
             self.kill()
             raise MeasurementError(
                 f"arm {self.arm.name!r} gave no answer to {command!r} within {self._timeout_s:g} s "
-                "and was stopped; raise timeout_s if it only is slow"
+                "and was stopped; if it only is slow, allow more with timeout_s, or with --timeout of `edgekit bench`",
+                arm=self.arm.name,
             ) from None
         if not line:
             raise self._died(command)
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise MeasurementError(f"arm {self.arm.name!r}: {command} failed: {reply['error']}: {reply['message']}")
+            raise MeasurementError(
+                f"arm {self.arm.name!r}: {command} failed: {reply['error']}: {reply['message']}", arm=self.arm.name
+            )
         return reply
 
     def kill(self) -> None:
@@ -146,7 +146,8 @@ class Worker:
         last_words = self._errors.read()[-2000:].decode("utf-8", errors="replace").strip()
         return MeasurementError(
             f"the process of arm {self.arm.name!r} ended with exit code {code} at command {command!r}"
-            + (f"; its last words:\n{last_words}" if last_words else "")
+            + (f"; its last words:\n{last_words}" if last_words else ""),
+            arm=self.arm.name,
         )
 
 
@@ -170,7 +171,7 @@ def measure(
     sessions: int = 8,
     rounds: int = 12,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
     timeout_s: float = 120.0,
 ) -> tuple[Measurement, ...]:
     """Time `arms` against each other on the samples in `feeds_folder`; a Measurement each, in their order.

@@ -83,9 +83,14 @@ def open_peer(arm: Arm, feeds: Feeds) -> Peer:
 
 
 def _open_bundle(arm: Arm, _sample: Feeds) -> Peer:
+    """The bundle's best payload, which the arm is named after; never the next one, which `load` would fall back to."""
     import edgekit
 
-    return _Edgekit(edgekit.load(arm.files["bundle"], threads=arm.threads))
+    session = edgekit.load(arm.files["bundle"], threads=arm.threads)
+    if session.info.skipped:
+        session.close()
+        raise MeasurementError(f"the bundle's best payload does not work here: {session.info.skipped[0]}")
+    return _Edgekit(session)
 
 
 def _open_model(arm: Arm, _sample: Feeds) -> Peer:
@@ -133,11 +138,9 @@ def torch_module(recipe: Recipe, weights: str | Path | None = None) -> Any:
     """The recipe's module in eval mode, with the weights of a safetensors file in place of its own if one is given.
 
     Raises:
-        MeasurementError: the recipe is an ONNX file.
+        RecipeError: the recipe is an ONNX file, or its function raised.
     """
-    if isinstance(recipe.model, Path):
-        raise MeasurementError(f"recipe {recipe.name!r} is an ONNX file without torch source; drop its torch arm")
-    module = recipe.model().eval()
+    module = recipe.load_model()
     if weights is not None:
         from safetensors.torch import load_file
 
@@ -224,7 +227,8 @@ class _TorchAot:
         del self._loader
 
     def _named(self, result: Any) -> dict[str, Array]:
-        return {name: tensor.numpy().copy() for name, tensor in zip(self._outputs, result, strict=True)}
+        named = zip(self._outputs, result, strict=True)
+        return {name: tensor.numpy().copy() for name, tensor in named if name}  # the recipe does not declare the rest
 
 
 class _Onnxruntime:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.bench.accuracy import Accuracy
+from edgekit.bench.accuracy import PERCENT_METRICS, Accuracy
 from edgekit.bench.report import Report, Row
 from edgekit.bench.statistics import Interval, timed_calls
-from edgekit.bench.units import PERCENT_METRICS, round_duration
+from edgekit.bench.units import round_duration
 from edgekit.errors import MissingDependencyError
 
 if TYPE_CHECKING:

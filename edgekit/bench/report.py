@@ -24,6 +24,7 @@ from edgekit.bench.statistics import (
     timed_calls,
 )
 from edgekit.errors import MeasurementError, did_you_mean
+from edgekit.files import replacing
 
 VERSION = 1
 
@@ -129,22 +130,31 @@ def _row(measurement: Measurement, base: Measurement, accuracy: Accuracy | None)
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the report as JSON, for `read_report`."""
-    path.write_text(json.dumps(report_to_json(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def read_report(path: Path) -> Report:
-    """The report in a file that `write_report` wrote.
+    """Write the report as JSON, for `read_reports`.
 
     Raises:
-        MeasurementError: the file is not there, not JSON, or not such a report.
+        MeasurementError: the file cannot be written.
+    """
+    with replacing(path, error=MeasurementError) as draft:
+        draft.write_text(json.dumps(report_to_json(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_reports(path: Path) -> list[Report]:
+    """The reports in a JSON file: the one that `write_report` wrote, or the list of a benchmark of several models.
+
+    Raises:
+        MeasurementError: the file is not there, not JSON, or holds anything but such reports.
     """
     try:
-        return report_from_json(json.loads(path.read_text(encoding="utf-8")))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        reports = [report_from_json(part) for part in (data if isinstance(data, list) else [data])]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise MeasurementError(f"{path} cannot be read as a report: {error}") from error
     except MeasurementError as error:
         raise MeasurementError(f"{path}: {error}") from error
+    if not reports:
+        raise MeasurementError(f"{path} holds no report; make one with: edgekit bench ... --json FILE")
+    return reports
 
 
 def report_to_json(report: Report) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from edgekit.bench.accuracy import Accuracy
+from edgekit.bench.accuracy import PERCENT_METRICS, Accuracy
 from edgekit.bench.statistics import Interval, Ratio
 
 NOTHING = "-"
-PERCENT_METRICS = ("top1",)
 
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))

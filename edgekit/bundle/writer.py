@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import secrets
 import zlib
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -25,6 +21,7 @@ from edgekit.bundle.codec import decode_manifest, encode_manifest
 from edgekit.bundle.manifest import FileRecord
 from edgekit.bundle.reader import Bundle, open_bundle
 from edgekit.errors import BundleError, BundleFormatError
+from edgekit.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,15 +29,6 @@ if TYPE_CHECKING:
     from edgekit.bundle.manifest import Manifest
 
 _CHUNK_BYTES = 1024 * 1024
-_ADVICE = {
-    errno.ENOSPC: "free some space there, or write to another disk",
-    errno.EDQUOT: "free some of your quota, or write to another disk",
-    errno.EFBIG: "raise the file size limit, or write to another disk",
-    errno.ENOENT: "create the folder first",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.EROFS: "choose a folder that you may write to",
-}
 
 
 @dataclass(frozen=True)
@@ -70,7 +58,7 @@ def write_bundle(path: str | Path, manifest: Manifest, contents: Mapping[str, by
     data = _manifest_bytes(manifest, digests)
     digests[MANIFEST] = _copy(data, None)
     entries = place((name, digests[name].size_bytes, digests[name].crc32) for name in names)
-    with _new_file(path) as out:
+    with replacing(path, error=BundleError) as draft, draft.open("xb") as out:
         for entry in entries:
             _write_entry(out, entry, data if entry.name == MANIFEST else contents[entry.name], digests[entry.name])
         out.write(directory(entries))
@@ -114,23 +102,3 @@ def _chunks(source: bytes | Path) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise BundleError(f"cannot read {source}: {error.strerror}; it was to go into the bundle") from error
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is on disk whole, and that is gone if anything fails."""
-    if path.exists() and not path.is_file():
-        raise BundleError(f"cannot write {path}: it is not a file; give the bundle another name")
-    draft = path.with_name(f".edgekit-{secrets.token_hex(8)}.tmp")
-    try:
-        with draft.open("xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "check the path and the disk")
-        raise BundleError(f"cannot write {path}: {error.strerror}; {advice}") from error
-    finally:
-        with suppress(OSError):  # already in place, or never made
-            draft.unlink()

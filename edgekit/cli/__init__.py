@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 
 def main() -> None:
     """Entry point of the `edgekit` command."""
-    try:
-        from edgekit.cli.main import cli
-    except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
-            raise
-        sys.exit(f"Error: the command line needs {error.name}; run: pip install 'edgekit[cli]'")
+    if missing := [package for package in ("click", "rich") if find_spec(package) is None]:
+        sys.exit(f"Error: the command line needs {' and '.join(missing)}; run: pip install 'edgekit[cli]'")
+    from edgekit.cli.main import cli
+
     cli()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     help="Interleaved rounds a session.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order in which arms run.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one step of an arm may take: opening it, a chunk of calls, or the whole evaluation.",
+)
 @json_option
 def command(
     subjects: tuple[str, ...],
@@ -48,6 +56,7 @@ def command(
     sessions: int,
     rounds: int,
     seed: int,
+    timeout: float,
     json_path: str | None,
 ) -> None:
     """Latency, memory, size and accuracy of bundles or recipes and their peers, measured interleaved.
@@ -57,24 +66,15 @@ def command(
     from edgekit.bench.report import report_to_json
     from edgekit.cli.tables import show_reports
 
+    timing = {"sessions": sessions, "rounds": rounds, "seed": seed, "timeout_s": timeout}
     with progress_bar() as progress:
-        reports = [
-            _bench(subject, against, reference, sessions=sessions, rounds=rounds, seed=seed, progress=progress)
-            for subject in subjects
-        ]
+        reports = [_bench(subject, against, reference, timing, progress) for subject in subjects]
     data = [report_to_json(report) for report in reports]
     emit(data[0] if len(data) == 1 else data, json_path, lambda: show_reports(reports))
 
 
 def _bench(
-    subject: str,
-    against: tuple[str, ...],
-    reference: str | None,
-    *,
-    sessions: int,
-    rounds: int,
-    seed: int,
-    progress: Progress,
+    subject: str, against: tuple[str, ...], reference: str | None, timing: dict[str, Any], progress: Progress
 ) -> Report:
     from edgekit.benchmark import DEFAULT_PEERS, Contest, benchmark
     from edgekit.build import build
@@ -82,17 +82,16 @@ def _bench(
 
     litert = tuple(Path(peer.removeprefix("litert=")) for peer in against if peer.startswith("litert="))
     peers = tuple(peer for peer in against if not peer.startswith("litert=")) or DEFAULT_PEERS
-    timing = {"sessions": sessions, "rounds": rounds, "seed": seed, "progress": progress}
     if subject.endswith(".edgekit"):
         recipe = load_recipe(reference) if reference else None
         contest = Contest(peers, litert, recipe, reference or "")
-        return benchmark(Path(subject), contest, **timing)  # type: ignore[arg-type]
+        return benchmark(Path(subject), contest, progress=progress, **timing)
     recipe = load_recipe(subject)
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder = Path(name)
         bundle = build(recipe, output=folder / f"{recipe.name}.edgekit", workspace=folder / "work", progress=progress)
         contest = Contest(peers, litert, recipe, subject, graphs=graphs_in(folder / "work"))
-        return benchmark(bundle.path, contest, **timing)  # type: ignore[arg-type]
+        return benchmark(bundle.path, contest, progress=progress, **timing)
 
 
 def graphs_in(workspace: Path) -> dict[str, Path]:

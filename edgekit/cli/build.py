@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.output import emit, json_option, progress_bar
-from edgekit.cli.tables import candidates_json, show_candidates
 
 if TYPE_CHECKING:
     from edgekit.recipes import Recipe
@@ -38,7 +37,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="Fresh sessions of each variant while timing.",
+    help="Fresh sessions of each variant while timing; below 6 there is no interval, and nothing compressed ships.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order in which variants are timed.")
 @click.option("--calibration", type=FILE, help="For MODEL.onnx: an .npz with real samples of each input.")
@@ -47,14 +46,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=FILE,
     help="For MODEL.onnx: the same with an array `target`; int8 ships only with it.",
 )
-@click.option("--metric", default="top1", show_default=True, help="For MODEL.onnx: how --evaluation is scored.")
-@click.option(
-    "--max-drop",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="For MODEL.onnx: how much of the metric may be lost.",
-)
+@click.option("--metric", help="For MODEL.onnx: how --evaluation is scored.  [default: top1]")
+@click.option("--max-drop", type=float, help="For MODEL.onnx: how much of the metric may be lost.  [default: 0.01]")
 @click.option(
     "--range",
     "ranges",
@@ -72,21 +65,24 @@ def command(
     seed: int,
     calibration: Path | None,
     evaluation: Path | None,
-    metric: str,
-    max_drop: float,
+    metric: str | None,
+    max_drop: float | None,
     ranges: tuple[str, ...],
     json_path: str | None,
 ) -> None:
     """Export, check parity, quantize, compile, measure, and bundle what is fastest within the accuracy budget."""
     from edgekit.build import build
+    from edgekit.cli.tables import candidates_json, show_candidates
     from edgekit.recipes import load_recipe
     from edgekit.target import load_target
 
     loaded_targets = [load_target(name) for name in targets]
     if recipe.endswith(".onnx"):
         loaded = _onnx(Path(recipe), calibration, evaluation, metric=metric, max_drop=max_drop, ranges=ranges)
-    elif calibration or evaluation or ranges:
-        raise click.UsageError("--calibration, --evaluation and --range are for ONNX files; a recipe brings its data")
+    elif calibration or evaluation or ranges or metric or max_drop is not None:
+        raise click.UsageError(
+            "--calibration, --evaluation, --metric, --max-drop and --range are for ONNX files; a recipe brings its own"
+        )
     else:
         loaded = load_recipe(recipe)
     with progress_bar() as progress:
@@ -101,8 +97,8 @@ def _onnx(
     calibration: Path | None,
     evaluation: Path | None,
     *,
-    metric: str,
-    max_drop: float,
+    metric: str | None,
+    max_drop: float | None,
     ranges: tuple[str, ...],
 ) -> Recipe:
     from edgekit.build.onnx_recipe import onnx_recipe
@@ -113,12 +109,14 @@ def _onnx(
             f"{path} comes without data: give --calibration data.npz, an array of real samples for each input. "
             "Measuring and quantizing need them, and edgekit makes none up"
         )
+    if evaluation is None and (metric or max_drop is not None):
+        raise click.UsageError("--metric and --max-drop say how --evaluation is judged; give that too")
     return onnx_recipe(
         path,
         calibration=calibration,
         evaluation=evaluation,
-        metric=metric if evaluation else None,
-        max_drop=max_drop,
+        metric=(metric or "top1") if evaluation else None,
+        max_drop=0.01 if max_drop is None else max_drop,
         ranges=dict(_range(text) for text in ranges),
     )
 

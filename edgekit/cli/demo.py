@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.output import emit, json_option, progress_bar, write_text
-from edgekit.cli.tables import candidates_json, show_candidates
+from edgekit.files import make_folder
 
 if TYPE_CHECKING:
     from edgekit.bench.report import Report
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.recipes.train import Epoch
 
 NAME = "simple-cnn"
+OWN_MODEL = Path("examples/own_model.py")
 
 
 @click.command("demo")
@@ -39,9 +43,10 @@ NAME = "simple-cnn"
 def command(output: Path, sessions: int, json_path: str | None) -> None:
     """Train a small network on scikit-learn's digits, then export, quantize, compile, bundle, run and benchmark it."""
     from edgekit.bench.report import report_to_json
+    from edgekit.cli.tables import candidates_json
     from edgekit.recipes.train import save_weights, train
 
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     weights = output / f"{NAME}.safetensors"
     _say(f"1. train {NAME} on scikit-learn's handwritten digits")
     model = train(NAME, report=_print_epoch)
@@ -83,7 +88,7 @@ def _write_reports(report: Report, output: Path) -> None:
 
 def _show(bundle: Bundle, report: Report, output: Path) -> None:
     import edgekit
-    from edgekit.cli.tables import show_reports
+    from edgekit.cli.tables import show_candidates, show_reports
 
     show_candidates(bundle)
     show_reports([report])
@@ -91,8 +96,27 @@ def _show(bundle: Bundle, report: Report, output: Path) -> None:
         feeds = bundle.golden_inputs(0)
         digit, payload = int(session.run(feeds)["scores"].argmax()), session.info.payload
     _say(f"\nRun as a device would run it ({payload}, no torch): the first golden sample is a {digit}.")
-    _say(f"Bundle  {bundle.path}\nReport  {output / 'report.html'}\n\nNext, your own model:")
-    _say("  edgekit build examples/own_model.py -o own.edgekit")
+    _say(f"Bundle  {bundle.path}\nReport  {output / 'report.html'}\n\nNext:")
+    for line in _next_steps(bundle.path):
+        _say(f"  {line}")
+
+
+def _next_steps(bundle: Path) -> list[str]:
+    """Commands that work as they stand, here and now."""
+    steps = [f"{_program()} inspect {shlex.quote(str(bundle))}"]
+    if OWN_MODEL.is_file():
+        steps.append(f"{_program()} build {OWN_MODEL} -o own.edgekit")
+    return steps
+
+
+def _program() -> str:
+    """What to type for edgekit: as this process was called, where the name alone would not be found."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m edgekit"
+    found = shutil.which(called.name)
+    on_path = found is not None and Path(found).resolve() == called.resolve()
+    return called.name if on_path else shlex.quote(str(called))
 
 
 def _print_epoch(epoch: Epoch) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from edgekit.cli.output import emit, json_option
-from edgekit.cli.tables import show_contents
 
 
 @click.command("inspect")
@@ -16,6 +15,7 @@ from edgekit.cli.tables import show_contents
 def command(bundle: Path, json_path: str | None) -> None:
     """Show what BUNDLE holds: tensors, payloads, and every variant that was tried, with figures and reasons."""
     from edgekit.bundle import manifest_to_json, open_bundle
+    from edgekit.cli.tables import show_contents
 
     opened = open_bundle(bundle)
     emit(manifest_to_json(opened.manifest), json_path, lambda: show_contents(opened))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from typing import Any
 
@@ -42,6 +43,17 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except EdgekitError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has gone: click ends quietly
+                raise
+            raise click.ClickException(f"{error}; {_remedy(error)}") from error
+
+
+def _remedy(error: OSError) -> str:
+    """What to do about a file that the system refuses outside the places that say so themselves."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space; TMPDIR moves temporary files to another disk, and EDGEKIT_CACHE the caches"
+    return "check that it is there and that you may use it"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

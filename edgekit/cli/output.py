@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edgekit.errors import EdgekitError
+from edgekit.files import replacing
 from edgekit.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,40 +26,33 @@ def json_option(function: F) -> F:
         "--json",
         "json_path",
         metavar="FILE",
+        callback=_refuse_no_folder,
         help="Write the result as JSON to FILE; - is stdout, in place of the table.",
     )(function)
 
 
+def _refuse_no_folder(_ctx: click.Context, _option: click.Parameter, path: str | None) -> str | None:
+    """Before the work: a result that took minutes must have somewhere to go."""
+    if path not in (None, "-") and (Path(path).is_dir() or not Path(path).parent.is_dir()):
+        raise click.BadParameter(f"{path!r} is not a file in a folder that is there; create the folder first")
+    return path
+
+
 def emit(data: Any, json_path: str | None, show: Callable[[], None]) -> None:
-    """Show the result for people, write it as JSON, or both."""
-    if json_path != "-":
-        show()
-    if json_path is None:
-        return
-    text = json.dumps(data, indent=2, sort_keys=True) + "\n"
+    """Write the result as JSON, show it for people, or both: the file first, so that no terminal can lose it."""
+    text = json.dumps(data, indent=2, sort_keys=True) + "\n" if json_path else ""
     if json_path == "-":
         click.echo(text, nl=False)
-    else:
+        return
+    if json_path:
         write_text(Path(json_path), text)
+    show()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text as `write_bytes` does."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write under a temporary name, then rename; an OSError becomes an error that says what to do."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise EdgekitError(f"cannot write {path}: {error.strerror or error}; nothing was left there") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    """Write UTF-8 text, the whole of it or nothing."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -103,8 +96,8 @@ def _log_steps() -> Progress:
         if what not in begun:
             begun[what] = time.monotonic()
             click.echo(f"{what} ...", err=True)
-        if done == total:
-            click.echo(f"{what}: {total} done in {time.monotonic() - begun[what]:.1f} s", err=True)
+        if done == total:  # the next model has steps of the same names
+            click.echo(f"{what}: {total} done in {time.monotonic() - begun.pop(what):.1f} s", err=True)
 
     return report
 
@@ -127,5 +120,7 @@ def _bars(console: Console) -> Iterator[Progress]:
             if what not in tasks:
                 tasks[what] = drawn.add_task(what, total=total)
             drawn.update(tasks[what], completed=done, total=total)
+            if done == total:  # the next model has steps of the same names
+                del tasks[what]
 
         yield report

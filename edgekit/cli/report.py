@@ -19,11 +19,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 def command(results: tuple[Path, ...], output: Path, json_path: str | None) -> None:
     """Render one or more benchmark results as a page that needs no other file."""
     from edgekit.bench.render import html, markdown
-    from edgekit.bench.report import read_report
+    from edgekit.bench.report import read_reports
 
     if output.suffix not in (".html", ".md"):
         raise MeasurementError(f"{output}: a report is written as .html or .md")
-    reports = [read_report(path) for path in results]
+    reports = [report for path in results for report in read_reports(path)]
     render = html if output.suffix == ".html" else markdown
     text = render(reports)
     write_text(output, text)

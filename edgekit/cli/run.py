@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgekit.cli.output import emit, json_option, table, write_bytes
+from edgekit.cli.output import emit, json_option, table
 from edgekit.errors import TensorError
+from edgekit.files import replacing
 
 
 @click.command("run")
@@ -70,15 +72,15 @@ def _read_input(text: str) -> tuple[str, Any]:
         raise click.UsageError(f"-i {text}: expected NAME=FILE.npy")
     try:
         return name, np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise TensorError(f"input {name!r}: {path} cannot be read as .npy: {error}") from error
 
 
 def _write(path: Path, outputs: dict[str, Any]) -> None:
-    import io
-
+    """An .npz as `np.savez` writes it, except that an output may have any name: there `file` is a parameter."""
     import numpy as np
 
-    buffer = io.BytesIO()
-    np.savez(buffer, **outputs)
-    write_bytes(path, buffer.getvalue())
+    with replacing(path) as draft, zipfile.ZipFile(draft, "w") as archive:
+        for name, array in outputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

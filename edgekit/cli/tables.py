@@ -29,7 +29,7 @@ def show_candidates(bundle: Bundle) -> None:
     for entry in bundle.manifest.targets:
         table(
             f"{bundle.path} ({size(bundle.path.stat().st_size)}): target {entry.target.name}",
-            ["variant", "", "p50", "accuracy", "drop, up to (95 %)", "size", "why"],
+            ["variant", "", "p50", "floor", "accuracy", "drop, up to (95 %)", "size", "why"],
             [_candidate_cells(row) for row in _ships_first(entry)],
         )
 
@@ -45,6 +45,7 @@ def _candidate_cells(row: dict[str, Any]) -> list[str]:
         row["name"],
         "ships" if row["ships"] else "",
         duration(p50["value"]) if p50 else "-",
+        duration(row["floor_ns"]) if row["floor_ns"] else "-",
         " ".join(accuracy_cell(Accuracy(**accuracy) if accuracy else None)),
         f"{drop['value']:+.4f}, {drop['upper95']:+.4f}" if drop else "-",
         size(row["size_bytes"]),

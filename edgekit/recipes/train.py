@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import MissingDependencyError, RecipeError, did_you_mean
+from edgekit.files import make_folder, replacing
 from edgekit.recipes import SHIPPED
 
 if TYPE_CHECKING:
@@ -139,19 +139,19 @@ def _one_epoch(
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write the network's weights as safetensors: under a temporary name, then renamed, so never half a file.
+    """Write the network's weights as safetensors, the whole file or nothing.
 
     Raises:
+        EdgekitError: the file cannot be written.
         MissingDependencyError: safetensors is not installed.
     """
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ImportError as error:
         raise MissingDependencyError("safetensors", extra="export") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(network.state_dict(), temporary)
-    temporary.replace(path)
+    make_folder(path.parent)
+    with replacing(path) as draft:
+        draft.write_bytes(save(network.state_dict()))
 
 
 def _print_epoch(epoch: Epoch) -> None:

@@ -29,6 +29,7 @@ def test_a_package_that_is_not_there_is_said_to_be_missing(monkeypatch: pytest.M
 
 def test_facts_that_the_system_does_not_give_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_text", lambda path: "")
+    monkeypatch.setattr(environment, "cpu_fact", lambda name: "")
     monkeypatch.setattr(environment.platform, "processor", lambda: "")
     found = fingerprint()
     for name in ("cpu", "microcode", "governor", "cgroup_cpus", "hypervisor"):

@@ -108,8 +108,9 @@ def test_bad_plans_are_refused_before_anything_starts(onnxruntime_arm: Arm, feed
         measure([onnxruntime_arm, onnxruntime_arm], feeds)
     with pytest.raises(MeasurementError, match="sessions = 0"):
         measure([onnxruntime_arm], feeds, sessions=0)
-    with pytest.raises(MeasurementError, match="arm 'gone': no file at"):
+    with pytest.raises(MeasurementError, match="arm 'gone': no file at") as error:
         measure([Arm("gone", "onnxruntime", "f32", {"model": str(tmp_path / "gone.onnx")})], feeds)
+    assert error.value.arm == "gone"
 
 
 def test_missing_samples_are_named(onnxruntime_arm: Arm, tmp_path: Path, started: list[subprocess.Popen]) -> None:
@@ -125,8 +126,9 @@ def test_an_arm_that_dies_midway_is_named_and_the_others_are_ended(
     count = "self.calls = getattr(self, 'calls', 0) + 1\n        if self.calls > 15: import os; os._exit(3)"
     dying = Arm("mortal", "torch", "f32", recipe=make_recipe(tmp_path / "dying.py", before=count))
     done: list[int] = []
-    with pytest.raises(MeasurementError, match="arm 'mortal' ended with exit code 3 at command 'time'"):
+    with pytest.raises(MeasurementError, match="arm 'mortal' ended with exit code 3 at command 'time'") as error:
         measure([onnxruntime_arm, dying], feeds, sessions=1, rounds=50, progress=lambda at, of: done.append(at))
+    assert error.value.arm == "mortal"
     assert len(started) == 2
 
 

@@ -12,7 +12,7 @@ import pytest
 from example_reports import example_report, measurement
 
 from edgekit.bench.accuracy import Accuracy
-from edgekit.bench.report import build_report, read_report, report_from_json, report_to_json, write_report
+from edgekit.bench.report import build_report, read_reports, report_from_json, report_to_json, write_report
 from edgekit.bench.statistics import compare
 from edgekit.errors import MeasurementError
 
@@ -50,7 +50,22 @@ def test_unknown_arms_are_refused() -> None:
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
     report = example_report()
     write_report(report, tmp_path / "r.json")
-    assert read_report(tmp_path / "r.json") == report
+    assert read_reports(tmp_path / "r.json") == [report]
+    assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_reports_of_several_models_are_read_from_one_file(tmp_path: Path) -> None:
+    report = example_report()
+    (tmp_path / "r.json").write_text(json.dumps([report_to_json(report)] * 2), encoding="utf-8")
+    assert read_reports(tmp_path / "r.json") == [report, report]
+    (tmp_path / "r.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(MeasurementError, match=r"r\.json holds no report"):
+        read_reports(tmp_path / "r.json")
+
+
+def test_a_report_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match=r"cannot write .*r\.json.*create the folder first"):
+        write_report(example_report(), tmp_path / "gone" / "r.json")
 
 
 def test_a_missing_interval_survives_json() -> None:
@@ -103,12 +118,12 @@ def test_foreign_and_damaged_reports_are_refused(damage: Any, message: str) -> N
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text('{"edgekit_report": 1', encoding="utf-8")
     with pytest.raises(MeasurementError, match=r"r\.json cannot be read as a report"):
-        read_report(tmp_path / "r.json")
+        read_reports(tmp_path / "r.json")
     (tmp_path / "r.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(MeasurementError, match="cannot be read as a report"):
-        read_report(tmp_path / "r.json")
+        read_reports(tmp_path / "r.json")
     with pytest.raises(MeasurementError, match="cannot be read as a report"):
-        read_report(tmp_path / "gone.json")
+        read_reports(tmp_path / "gone.json")
     (tmp_path / "r.json").write_text("{}", encoding="utf-8")
     with pytest.raises(MeasurementError, match=r"r\.json: this is not an edgekit report"):
-        read_report(tmp_path / "r.json")
+        read_reports(tmp_path / "r.json")

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgekit.bench.arms import Arm
 from edgekit.bench.measure import Worker, run_outputs
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.bench.worker import peak_rss_bytes
+from edgekit.bundle import npy_bytes, open_bundle, write_bundle
 from edgekit.errors import MeasurementError
 from edgekit.tensors import TensorSpec
 
@@ -149,6 +151,59 @@ def test_litert_refuses_samples_of_another_shape(tmp_path: Path) -> None:
         worker.open(tmp_path / "feeds")
 
 
+def test_litert_refuses_shapes_that_do_not_tell_the_layout(tmp_path: Path) -> None:
+    need("ai_edge_litert")
+    from litert_files import make_relu
+
+    file = make_relu(tmp_path / "relu.tflite", shape=(1, 3, 3, 3))
+    write_samples(tmp_path / "feeds", [{"x": np.zeros((1, 3, 3, 3), np.float32)}])
+    with (
+        Worker(Arm("lite", "litert", "f32", {"model": str(file)})) as worker,
+        pytest.raises(MeasurementError, match="does not tell whether the LiteRT file takes channels first or last"),
+    ):
+        worker.open(tmp_path / "feeds")
+
+
+@pytest.mark.parametrize(("scale", "precision"), [(0.0, "f32"), (0.02, "int8")])
+def test_precision_of_a_litert_file_is_that_of_its_tensors(scale: float, precision: str, tmp_path: Path) -> None:
+    need("ai_edge_litert")
+    from litert_files import make_relu
+
+    from edgekit.bench.litert import precision_of
+
+    assert precision_of(make_relu(tmp_path / "static.tflite", shape=(1, 8), scale=scale)) == precision
+
+
+def test_file_that_is_no_litert_model_is_named(tmp_path: Path) -> None:
+    need("ai_edge_litert")
+    from edgekit.bench.litert import precision_of
+
+    (tmp_path / "bad.tflite").write_bytes(b"this is no model")
+    with pytest.raises(MeasurementError, match=r"bad\.tflite is no LiteRT model"):
+        precision_of(tmp_path / "bad.tflite")
+
+
+def test_a_bundle_whose_best_payload_does_not_work_here_is_not_measured_in_its_name(
+    bundle_arm: Arm, feeds: Path, tmp_path: Path
+) -> None:
+    """The golden output of the first payload is wrong, so `edgekit.load` would fall back to the second."""
+    bundle = open_bundle(Path(bundle_arm.files["bundle"]))
+    (entry,) = bundle.manifest.targets
+    (good,) = entry.payloads
+    wrong = "cpu/wrong/golden/0/y.npy"
+    bad = replace(good, name="wrong", golden_outputs=({"y": wrong},))
+    manifest = replace(bundle.manifest, targets=(replace(entry, payloads=(bad, good)),))
+    contents = {name: bytes(bundle.read(name)) for name in bundle.manifest.files}
+    write_bundle(tmp_path / "x.edgekit", manifest, contents | {wrong: npy_bytes(np.ones((1, 4), np.float32))})
+    arm = replace(bundle_arm, files={"bundle": str(tmp_path / "x.edgekit")})
+    with (
+        Worker(arm) as worker,
+        pytest.raises(MeasurementError, match="best payload does not work here: wrong: ") as error,
+    ):
+        worker.open(feeds)
+    assert error.value.arm == bundle_arm.name
+
+
 def test_torch_arms_load_the_weights_they_are_given(
     recipe: str, feeds: Path, inputs: list[np.ndarray], tmp_path: Path
 ) -> None:
@@ -174,8 +229,9 @@ def test_an_unreadable_model_is_an_error_that_names_the_arm(feeds: Path, tmp_pat
     need("onnxruntime")
     (tmp_path / "bad.onnx").write_bytes(b"this is no model")
     arm = Arm("broken", "onnxruntime", "f32", {"model": str(tmp_path / "bad.onnx")})
-    with pytest.raises(MeasurementError, match="arm 'broken': open failed: InvalidProtobuf"):
+    with pytest.raises(MeasurementError, match="arm 'broken': open failed: InvalidProtobuf") as error:
         run_outputs(arm, feeds, tmp_path / "out")
+    assert error.value.arm == "broken"
 
 
 def test_a_worker_that_dies_is_told_with_its_exit_code_and_last_words(feeds: Path, tmp_path: Path) -> None:
@@ -194,8 +250,9 @@ def test_a_worker_that_dies_is_told_with_its_exit_code_and_last_words(feeds: Pat
 def test_a_worker_that_hangs_is_stopped_and_named(onnxruntime_arm: Arm, feeds: Path) -> None:
     with Worker(onnxruntime_arm, timeout_s=0.5) as worker:
         os.kill(worker.pid, signal.SIGSTOP)
-        with pytest.raises(MeasurementError, match=r"arm 'ort' gave no answer to 'open' within 0\.5 s"):
+        with pytest.raises(MeasurementError, match=r"arm 'ort' gave no answer to 'open' within 0\.5 s") as error:
             worker.open(feeds)
+        assert error.value.arm == "ort"
         with pytest.raises(MeasurementError, match="ended with exit code -9"):
             worker.ask("stats")
 

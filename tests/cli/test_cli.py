@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from edgekit import benchmark, target
 from edgekit.bundle import Bundle
+from edgekit.cli import demo
 from edgekit.cli.main import COMMANDS, cli
+from edgekit.cli.output import _bars, emit, progress_bar
+from edgekit.cli.run import _write
+from edgekit.errors import MeasurementError
 
 HEAVY = (
     "torch",
@@ -49,6 +58,82 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "[]"
     assert all(command in result.stdout for command in COMMANDS)
+
+
+def test_help_of_a_command_loads_nothing_of_the_work() -> None:
+    code = (
+        "import sys\nfrom edgekit.cli.main import COMMANDS, cli\nfor command in COMMANDS:\n"
+        "  try: cli([command, '--help'])\n  except SystemExit: pass\n"
+        f"loaded = [m for m in sys.modules if m in {HEAVY!r} or m.startswith(('edgekit.bench', 'edgekit.build'))]\n"
+        "print(loaded, file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_missing_package_of_the_command_line_is_named(package: str) -> None:
+    code = f"import sys\nsys.modules['{package}'] = None\nfrom edgekit.cli import main\nmain()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.strip() == f"Error: the command line needs {package}; run: pip install 'edgekit[cli]'"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "part"), "No space left on device: 'part'; free"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "data.bin"),
+            "No such file: 'data.bin'; check that it is there",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_without_traceback(
+    monkeypatch: pytest.MonkeyPatch, refusal: OSError, message: str
+) -> None:
+    def refuse() -> list[str]:
+        raise refusal
+
+    monkeypatch.setattr(target, "target_names", refuse)
+    result = run("targets")
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_json_has_somewhere_to_go_before_the_work_begins(tmp_path: Path) -> None:
+    for place in (tmp_path / "gone" / "x.json", tmp_path):
+        result = run("build", "simple-cnn", "-o", tmp_path / "x.edgekit", "--json", place)
+        assert result.exit_code == 2
+        assert "create the folder first" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_written_before_the_table_is_shown(tmp_path: Path) -> None:
+    def broken() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        emit({"a": 1}, str(tmp_path / "x.json"), broken)
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
+
+
+def test_progress_of_a_second_model_begins_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar() as progress:
+        for _ in range(2):
+            progress("latency", 0, 1)
+            progress("latency", 1, 1)
+    assert capsys.readouterr().err.count("latency ...") == 2
+
+
+def test_bars_of_a_second_model_begin_anew() -> None:
+    stream = io.StringIO()
+    with _bars(Console(file=stream, force_terminal=True, width=100)) as progress:
+        for _ in range(2):
+            progress("latency", 0, 4)
+            progress("latency", 4, 4)
+    last = stream.getvalue().rpartition("\x1b[2K")[0][-600:] + stream.getvalue()[-600:]
+    assert last.count("4/4") >= 2
 
 
 def test_unknown_command_is_wrong_usage() -> None:
@@ -118,6 +203,7 @@ def test_run_writes_outputs(built: Bundle, tmp_path: Path) -> None:
     [
         ("image", 2, "expected NAME=FILE.npy"),
         ("image=missing.npy", 1, "missing.npy cannot be read as .npy"),
+        (f"image={os.devnull}", 1, "cannot be read as .npy"),
     ],
 )
 def test_run_explains_bad_inputs(built: Bundle, tmp_path: Path, value: str, code: int, message: str) -> None:
@@ -127,15 +213,36 @@ def test_run_explains_bad_inputs(built: Bundle, tmp_path: Path, value: str, code
     assert not (tmp_path / "out.npz").exists()
 
 
+def test_outputs_may_have_any_name(tmp_path: Path) -> None:
+    outputs = {"file": np.arange(3), "allow_pickle": np.float32([[1.5]]), "a/b": np.array(2)}
+    _write(tmp_path / "out.npz", outputs)
+    with np.load(tmp_path / "out.npz") as written:
+        assert set(written.files) == set(outputs)
+        for name, array in outputs.items():
+            np.testing.assert_array_equal(written[name], array)
+            assert written[name].dtype == array.dtype
+
+
 def test_onnx_without_calibration_says_what_to_give(tmp_path: Path) -> None:
     result = run("build", "model.onnx", "-o", tmp_path / "x.edgekit")
     assert result.exit_code == 1
     assert "give --calibration data.npz" in result.stderr
 
 
-def test_data_options_with_a_recipe_are_wrong_usage(tmp_path: Path) -> None:
-    result = run("build", "simple-cnn", "--range", "batch=1:2", "-o", tmp_path / "x.edgekit")
+@pytest.mark.parametrize(
+    "option",
+    [("--range", "batch=1:2"), ("--metric", "top1"), ("--max-drop", "0"), ("--evaluation", "x.npz")],
+)
+def test_data_options_with_a_recipe_are_wrong_usage(tmp_path: Path, option: tuple[str, str]) -> None:
+    result = run("build", "simple-cnn", *option, "-o", tmp_path / "x.edgekit")
     assert result.exit_code == 2
+    assert "a recipe brings its own" in result.stderr
+
+
+def test_judging_without_evaluation_is_wrong_usage(tmp_path: Path) -> None:
+    result = run("build", "m.onnx", "--calibration", "c.npz", "--max-drop", "0", "-o", tmp_path / "x.edgekit")
+    assert result.exit_code == 2
+    assert "--metric and --max-drop say how --evaluation is judged" in result.stderr
 
 
 def test_onnx_model_builds_with_calibration_and_evaluation(built: Bundle, tmp_path: Path) -> None:
@@ -177,6 +284,50 @@ def test_bench_of_a_bundle_and_its_report(built: Bundle, tmp_path: Path) -> None
     for page in ("r.md", "r.html"):
         assert run("report", tmp_path / "r.json", "-o", tmp_path / page).exit_code == 0
         assert "onnxruntime f32" in (tmp_path / page).read_text()
+
+
+def test_bench_of_several_bundles_gives_one_file_that_report_reads(built: Bundle, tmp_path: Path) -> None:
+    quick = ("--against", "onnxruntime", "--sessions", "1", "--rounds", "1", "--json", tmp_path / "r.json")
+    result = run("bench", built.path, built.path, *quick)
+    assert result.exit_code == 0, result.stderr
+    assert run("report", tmp_path / "r.json", "-o", tmp_path / "r.md").exit_code == 0
+    assert (tmp_path / "r.md").read_text().count("### tiny") == 2
+
+
+def test_bench_passes_its_time_limit_on(built: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+
+    def stop(path: Path, contest: benchmark.Contest, *, timeout_s: float, **options: object) -> None:
+        limits.append(timeout_s)
+        raise MeasurementError("enough")
+
+    monkeypatch.setattr(benchmark, "benchmark", stop)
+    assert run("bench", built.path, "--timeout", "12.5").exit_code == 1
+    assert limits == [12.5]
+
+
+def test_demo_names_commands_that_work_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/edgekit", "demo"])
+    bundle = Path("my demo/simple-cnn.edgekit")
+    assert demo._next_steps(bundle) == [".venv/bin/edgekit inspect 'my demo/simple-cnn.edgekit'"]
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "own_model.py").touch()
+    assert demo._next_steps(bundle)[1] == ".venv/bin/edgekit build examples/own_model.py -o own.edgekit"
+    monkeypatch.setattr(sys, "argv", ["/lib/edgekit/__main__.py", "demo"])
+    assert demo._next_steps(bundle)[0].startswith(f"{sys.executable} -m edgekit inspect")
+    (tmp_path / "edgekit").write_text("#!/bin/sh\n")
+    (tmp_path / "edgekit").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "edgekit"), "demo"])
+    assert demo._next_steps(bundle)[0].startswith("edgekit inspect")
+
+
+def test_demo_into_a_file_is_an_error_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("demo", "-o", tmp_path / "file" / "demo")
+    assert result.exit_code == 1
+    assert "a part of that path is a file" in result.stderr
 
 
 def test_bench_refuses_an_unknown_peer(built: Bundle) -> None:
