@@ -18,8 +18,8 @@ from edgekit.bench.measure import Measurement, measure, run_outputs
 from edgekit.bench.peers import torch_module
 from edgekit.bench.report import Report, build_report
 from edgekit.bench.samples import read_samples, write_samples
-from edgekit.build.samples import Samples, lay_out_samples
-from edgekit.build.variants import FLOAT, REFERENCE
+from edgekit.building.samples import Samples, lay_out_samples
+from edgekit.building.variants import FLOAT, REFERENCE
 from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
 from edgekit.errors import MeasurementError
 from edgekit.export import returned_names

@@ -28,7 +28,7 @@ def test_own_model_is_normalised_and_calibrated_by_training_rows_alone() -> None
 
 def test_onnx_example_writes_what_a_build_takes(tmp_path: Path) -> None:
     pytest.importorskip("onnx_ir", reason="reading ONNX files takes it")
-    from edgekit.build.onnx_recipe import onnx_recipe
+    from edgekit.building.onnx_recipe import onnx_recipe
 
     subprocess.run([sys.executable, EXAMPLES / "digits_onnx.py"], cwd=tmp_path, check=True)
     data = {"calibration": tmp_path / "calibration.npz", "evaluation": tmp_path / "evaluation.npz"}

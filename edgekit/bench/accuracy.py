@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.bench.statistics import ALPHA, bootstrap_mean, wilson
-from edgekit.bench.statistics import Floats as Floats  # noqa: PLC0414 - edgekit.build.trial takes it from here
+from edgekit.bench.statistics import ALPHA, Floats, bootstrap_mean, wilson
 from edgekit.errors import MeasurementError, did_you_mean
 from edgekit.recipes.recipe import Metric
 from edgekit.tensors import Array

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.arms import Arm
-from edgekit.bench.peers import Bound
+from edgekit.bench.bound import Bound
 from edgekit.errors import MeasurementError
 from edgekit.tensors import Array, Feeds
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from edgekit.bench.arms import Arm
+from edgekit.bench.bound import Bound, Peer
 from edgekit.errors import MeasurementError, MissingDependencyError
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, Feeds
@@ -23,33 +23,6 @@ RUNTIMES = {
     "torch-aot": ("torch", "torch", "export"),
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", "dev"),
 }
-
-
-@dataclass(frozen=True)
-class Bound:
-    """An opened arm tied to fixed buffers. Only `call` is timed; what the runtime's format needs happens around it.
-
-    write: copies a sample into the input buffers; names, dtypes and shapes are those that were bound.
-    call: one inference on what was written.
-    read: a copy of the outputs of the last call, by name, in the recipe's dtype and layout.
-    """
-
-    write: Callable[[Feeds], None]
-    call: Callable[[], object]
-    read: Callable[[], dict[str, Array]]
-
-
-class Peer(Protocol):
-    """An opened arm."""
-
-    def run(self, feeds: Feeds) -> dict[str, Array]:
-        """Outputs by name for one sample, of any shape that the model takes."""
-
-    def bind(self, feeds: Feeds) -> Bound:
-        """Buffers of the shapes of `feeds`, and the fastest call on them."""
-
-    def close(self) -> None:
-        """Free the model."""
 
 
 def import_runtime(arm: Arm) -> None:

@@ -26,7 +26,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from edgekit.bench.arms import arm_from_json
-from edgekit.bench.peers import Bound, Peer, import_runtime, open_peer
+from edgekit.bench.bound import Bound, Peer
+from edgekit.bench.peers import import_runtime, open_peer
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.errors import MeasurementError
 from edgekit.tensors import Array, Feeds

@@ -101,7 +101,7 @@ def _onnx(
     max_drop: float | None,
     ranges: tuple[str, ...],
 ) -> Recipe:
-    from edgekit.build.onnx_recipe import onnx_recipe
+    from edgekit.building.onnx_recipe import onnx_recipe
     from edgekit.errors import CalibrationError
 
     if calibration is None:

@@ -49,7 +49,7 @@ def _import_file(path: Path) -> str:
         raise RecipeError(f"{path} cannot be imported as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent.resolve()))  # a recipe file may import what lies beside it, as a script may
+    sys.path.append(str(path.parent.resolve()))  # it may import what lies beside it; last, so that it hides nothing
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -60,7 +60,7 @@ def _import_file(path: Path) -> str:
 
 def _attribute(module_name: str, attribute: str) -> Recipe:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as `python -m` would have it
+        sys.path.append(str(Path.cwd()))  # last, so that files there hide nothing
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever a module raises while it is imported

@@ -11,7 +11,7 @@ import pytest
 from models import CONV, exported
 
 from edgekit.backends import COMPILERS, compile_model
-from edgekit.build.source import output_specs
+from edgekit.building.source import output_specs
 from edgekit.errors import BackendError, MissingDependencyError
 from edgekit.export import save_model
 from edgekit.parity import deviation, onnx_function

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.backends import compile_model
-from edgekit.build.source import FloatModel, float_model
+from edgekit.building.source import FloatModel, float_model
 from edgekit.errors import BackendError
 from edgekit.export import save_model
 from edgekit.runtime import Runner, open_runner

@@ -17,6 +17,8 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
     try:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     except ImportError as error:
+        if error.name != "onnxruntime":
+            raise BackendError(f"onnxruntime's quantizer cannot be imported: {error}") from error
         raise MissingDependencyError("onnxruntime", extra="export") from error
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -11,13 +11,13 @@ from pathlib import Path
 from edgekit.bench.accuracy import resolve_metric
 from edgekit.bench.environment import fingerprint
 from edgekit.bench.samples import read_samples
-from edgekit.build.graphs import make_graphs
-from edgekit.build.judge import judge
-from edgekit.build.pack import BuiltTarget, Golden, write
-from edgekit.build.samples import lay_out_samples
-from edgekit.build.source import float_model
-from edgekit.build.trial import Workbench, check_outputs, compile_variants, golden_outputs, score_trials, time_trials
-from edgekit.build.variants import FLOAT, REFERENCE, Variant, variants
+from edgekit.building.graphs import make_graphs
+from edgekit.building.judge import judge
+from edgekit.building.pack import BuiltTarget, Golden, write
+from edgekit.building.samples import lay_out_samples
+from edgekit.building.source import float_model
+from edgekit.building.trial import Workbench, check_outputs, compile_variants, golden_outputs, score_trials, time_trials
+from edgekit.building.variants import FLOAT, REFERENCE, Variant, variants
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError
 from edgekit.progress import Progress, silent
@@ -43,7 +43,7 @@ def build(
     """Export, check, quantize, compile, measure, choose, and write the bundle `output`.
 
     targets: this machine's CPU if none.
-    only: try only the variants that these words name, see `edgekit.build.variants`; the float reference always is.
+    only: try only the variants that these words name, see `edgekit.building.variants`; the float reference always is.
     sessions: fresh sessions of each variant while timing. With fewer than 6 there is no interval, and then nothing
         compressed ships.
     seed: of the order in which variants are timed.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.build.source import onnx_inputs, read_onnx
+from edgekit.building.source import onnx_inputs, read_onnx
 from edgekit.errors import DataError, ExportError, RecipeError
 from edgekit.recipes.recipe import Budget, Recipe, Sample
 from edgekit.tensors import Array, TensorSpec

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgekit.backends import COMPILERS
-from edgekit.build.variants import CPU_PRECISIONS, PRECISION_ORDER, REFERENCE, Variant, variants
+from edgekit.building.variants import CPU_PRECISIONS, PRECISION_ORDER, REFERENCE, Variant, variants
 from edgekit.errors import TargetError
 from edgekit.target import load_target, target_names
 

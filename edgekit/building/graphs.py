@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.build.source import FloatModel
-from edgekit.build.variants import FLOAT, Variant
+from edgekit.building.source import FloatModel
+from edgekit.building.variants import FLOAT, Variant
 from edgekit.errors import BackendError
 from edgekit.export import save_model
 from edgekit.progress import Progress

@@ -11,9 +11,9 @@ from typing import Any
 
 import edgekit
 from edgekit.bench.statistics import Ratio, percentile, timed_calls
-from edgekit.build.judge import Trial, Verdict
-from edgekit.build.source import FloatModel
-from edgekit.build.variants import REFERENCE
+from edgekit.building.judge import Trial, Verdict
+from edgekit.building.source import FloatModel
+from edgekit.building.variants import REFERENCE
 from edgekit.bundle import (
     Bundle,
     Manifest,

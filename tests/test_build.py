@@ -160,7 +160,7 @@ def test_missing_output_folder_is_refused_before_any_work(tmp_path: Path) -> Non
 
 
 def test_parity_failure_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgekit.build import source
+    from edgekit.building import source
 
     def broken(model: object) -> object:
         import onnx_ir as ir
@@ -254,7 +254,7 @@ def test_target_that_this_cpu_surpasses_is_not_measured_here(tmp_path: Path, mon
 
 
 def test_f32_variant_that_computes_something_else_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgekit.build import trial
+    from edgekit.building import trial
 
     outputs = trial.golden_outputs
 
@@ -272,7 +272,7 @@ def test_f32_variant_that_computes_something_else_has_failed(tmp_path: Path, mon
 def test_variant_that_fails_while_it_is_timed_is_a_row_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgekit.build import trial
+    from edgekit.building import trial
 
     measure = trial.measure
 

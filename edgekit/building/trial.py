@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit.backends import compile_model
-from edgekit.bench.accuracy import Floats, accuracy, paired_drop, score_samples
+from edgekit.bench.accuracy import accuracy, paired_drop, score_samples
 from edgekit.bench.arms import Arm
 from edgekit.bench.measure import measure, run_outputs
 from edgekit.bench.samples import read_samples
-from edgekit.build.graphs import Graphs
-from edgekit.build.judge import Trial
-from edgekit.build.samples import Samples
-from edgekit.build.source import FloatModel
-from edgekit.build.variants import REFERENCE, Variant
+from edgekit.bench.statistics import Floats
+from edgekit.building.graphs import Graphs
+from edgekit.building.judge import Trial
+from edgekit.building.samples import Samples
+from edgekit.building.source import FloatModel
+from edgekit.building.variants import REFERENCE, Variant
 from edgekit.errors import BackendError, MeasurementError
 from edgekit.parity import deviation
 from edgekit.progress import Progress

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.bench.accuracy import Accuracy, Drop
 from edgekit.bench.measure import Measurement
 from edgekit.bench.statistics import Ratio, compare, timed_calls
-from edgekit.build.variants import PRECISION_ORDER, REFERENCE, Variant
+from edgekit.building.variants import PRECISION_ORDER, REFERENCE, Variant
 from edgekit.errors import BackendError
 from edgekit.recipes.recipe import Budget
 

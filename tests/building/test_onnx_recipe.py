@@ -10,7 +10,7 @@ import onnx
 import pytest
 from models import CONV, PAIR, exported
 
-from edgekit.build.onnx_recipe import onnx_recipe
+from edgekit.building.onnx_recipe import onnx_recipe
 from edgekit.errors import DataError, ExportError, RecipeError, TensorError
 from edgekit.export import save_model
 from edgekit.feeds import real_feeds

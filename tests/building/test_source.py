@@ -14,8 +14,8 @@ import pytest
 from models import BATCH, CONV, LABEL, PAIR, SEQUENCE, exported, foreign_model, initializer, recipe_of, set_initializer
 from torch import Tensor, nn
 
-from edgekit.build import source
-from edgekit.build.source import FloatModel, float_model, onnx_inputs, output_specs, read_onnx
+from edgekit.building import source
+from edgekit.building.source import FloatModel, float_model, onnx_inputs, output_specs, read_onnx
 from edgekit.errors import ExportError, ParityError
 from edgekit.export import save_model
 from edgekit.parity import deviation, onnx_function

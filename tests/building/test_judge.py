@@ -12,8 +12,8 @@ import pytest
 from edgekit.bench.accuracy import Drop
 from edgekit.bench.arms import Arm
 from edgekit.bench.measure import Measurement
-from edgekit.build.judge import Trial, Verdict, judge
-from edgekit.build.variants import REFERENCE, Variant
+from edgekit.building.judge import Trial, Verdict, judge
+from edgekit.building.variants import REFERENCE, Variant
 from edgekit.errors import BackendError
 from edgekit.recipes.recipe import Budget
 
