@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from edgekit.bench.measure import Measurement, measure, run_outputs
 from edgekit.bench.peers import torch_module
 from edgekit.bench.report import Report, build_report
 from edgekit.bench.samples import read_samples, write_samples
+from edgekit.bench.units import duration
 from edgekit.building.samples import Samples, lay_out_samples
 from edgekit.building.variants import FLOAT, REFERENCE
 from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
@@ -123,7 +125,7 @@ def _arms(bundle: Bundle, contest: Contest, folder: Path) -> tuple[list[Arm], li
             raise MeasurementError(f"unknown peer {peer!r}; known: {', '.join(PEERS)}, litert=FILE.tflite")
     entry = choose_target(bundle, "cpu")
     arms = [_bundle_arm(bundle, entry)]
-    notes = [SIZE_NOTE, *([CACHE_NOTE] if arms[0].backend == "openvino" else [])]
+    notes = [SIZE_NOTE, *([CACHE_NOTE] if arms[0].backend == "openvino" else []), *_floor_notes(entry)]
     for peer in contest.against:
         if reason := _why_not(peer, contest):
             notes.append(f"{peer} was not measured: {reason}")
@@ -195,6 +197,16 @@ def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, 
     return arms
 
 
+def _floor_notes(entry: TargetEntry) -> list[str]:
+    """How long the arithmetic alone takes at the target's peak rates, which the build has put on record."""
+    rows = {row["name"].split("-")[1]: row for row in entry.candidates if row.get("floor_ns")}
+    if not rows:
+        return []
+    times = ", ".join(f"{duration(row['floor_ns'])} in {precision}" for precision, row in rows.items())
+    millions = next(iter(rows.values()))["macs"] / 1e6
+    return [f"Floor: {millions:.3g} M multiply-accumulates take at least {times} ({entry.target.peak.source})."]
+
+
 def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path) -> Arm:
     """The recipe's module, compiled by AOTInductor at the smallest shape with the threads that it will run with.
 
@@ -209,9 +221,10 @@ def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path)
     module = torch_module(recipe, contest.weights)
     feeds = feeds_at(recipe.input_specs, real_feeds(recipe, 1), smallest_sizes(recipe.input_specs))
     arguments = tuple(torch.from_numpy(feeds[name]) for name in recipe.inputs)
-    with torch.inference_mode(), _torch_threads(entry.target.threads):
+    with warnings.catch_warnings(), torch.inference_mode(), _torch_threads(entry.target.threads):
         returned = returned_names(recipe, module(*arguments))
         try:
+            warnings.simplefilter("ignore")  # torch's own deprecations
             program = torch.export.export(module, arguments)
             package = aoti_compile_and_package(program, package_path=str((folder / "aot.pt2").resolve()))
         except Exception as error:  # torch has no common type for them

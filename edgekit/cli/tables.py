@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from edgekit.bench.accuracy import Accuracy
 from edgekit.bench.units import accuracy_cell, duration, size
 from edgekit.bundle import FORMAT, Bundle, TargetEntry
@@ -32,6 +34,8 @@ def show_candidates(bundle: Bundle) -> None:
             ["variant", "", "p50", "floor", "accuracy", "drop, up to (95 %)", "size", "why"],
             [_candidate_cells(row) for row in _ships_first(entry)],
         )
+        if source := entry.target.peak.source:
+            click.echo(f"floor: the arithmetic alone at the profile's peak rates ({source})")
 
 
 def _ships_first(entry: TargetEntry) -> list[dict[str, Any]]:

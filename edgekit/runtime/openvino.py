@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgekit.caches import cache_dir
 from edgekit.errors import BackendError, MissingDependencyError
 from edgekit.machine import machine_key
-from edgekit.runtime.runner import OpenRequest, Source
+from edgekit.runtime.runner import OpenRequest, Source, keeping_alive
 from edgekit.runtime.telemetry import disable_telemetry
 from edgekit.tensors import Array, smallest_sizes
 
@@ -99,9 +98,8 @@ class OpenvinoRunner:
         request = self._pool_for(inputs).take()
         for name, array in (*inputs.items(), *outputs.items()):
             request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
-        call = partial(request.infer, share_outputs=True)
-        call.buffers = (*inputs.values(), *outputs.values())  # type: ignore[attr-defined]  # kept alive with the call
-        return call
+        infer = request.infer
+        return keeping_alive(lambda: infer(share_outputs=True), *inputs.values(), *outputs.values())
 
     def close(self) -> None:
         del self._fixed, self._dynamic, self._core

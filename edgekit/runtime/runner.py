@@ -54,6 +54,15 @@ class OpenRequest:
     threads: int = 1
 
 
+def keeping_alive(call: Callable[[], object], *buffers: Array) -> Callable[[], object]:
+    """`call`, a lambda, which from now on holds `buffers`: a vendor's runtime knows only their addresses.
+
+    A lambda: CPython calls one Python function from another without a C frame; functools.partial took 0.15 us more.
+    """
+    call.buffers = buffers  # type: ignore[attr-defined]
+    return call
+
+
 RUNNERS = {
     "openvino": "edgekit.runtime.openvino:open_model",
     "onnxruntime": "edgekit.runtime.onnxruntime:open_model",
