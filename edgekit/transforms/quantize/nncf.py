@@ -33,6 +33,8 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
                 target_device=nncf.TargetDevice.CPU,
                 advanced_parameters=advanced,
             )
+        except OSError:  # a full disk is not a verdict on the graph
+            raise
         except Exception as error:  # nncf has no common base class for its errors
             raise BackendError(f"nncf refused the graph: {type(error).__name__}: {error}") from error
     external = data_file(source).exists()

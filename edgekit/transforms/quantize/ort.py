@@ -41,6 +41,8 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
                 reduce_range=saturates,
                 use_external_data_format=data_file(source).exists(),
             )
+        except OSError:  # a full disk is not a verdict on the graph
+            raise
         except Exception as error:  # the quantizer raises bare ValueErrors and worse
             raise BackendError(f"onnxruntime's quantizer refused the graph: {error}") from error
 

@@ -218,3 +218,15 @@ def test_refusal_is_a_backend_error(float_file: Path, tmp_path: Path, method: st
     with pytest.raises(BackendError, match="refused the graph"):
         quantize(float_file, tmp_path / "q.onnx", method=method, samples=wrong, saturates=False)
     assert not (tmp_path / "q.onnx").exists()
+
+
+def test_full_disk_is_not_taken_for_a_refusal_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from onnxruntime import quantization
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(quantization, "quantize_static", full)
+    save_model(exported(CONV).model, tmp_path / "float.onnx")
+    with pytest.raises(OSError, match="No space left on device"):
+        quantize(tmp_path / "float.onnx", tmp_path / "q.onnx", method="ort", samples=[], saturates=False)
