@@ -199,7 +199,7 @@ def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, 
 
 def _floor_notes(entry: TargetEntry) -> list[str]:
     """How long the arithmetic alone takes at the target's peak rates, which the build has put on record."""
-    rows = {row["name"].split("-")[1]: row for row in entry.candidates if row.get("floor_ns")}
+    rows = {row["precision"]: row for row in entry.candidates if row.get("floor_ns")}
     if not rows:
         return []
     times = ", ".join(f"{duration(row['floor_ns'])} in {precision}" for precision, row in rows.items())

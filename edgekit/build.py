@@ -12,7 +12,7 @@ from edgekit.bench.accuracy import resolve_metric
 from edgekit.bench.environment import fingerprint
 from edgekit.bench.samples import read_samples
 from edgekit.building.graphs import make_graphs
-from edgekit.building.judge import judge
+from edgekit.building.judge import judge, shipped
 from edgekit.building.pack import BuiltTarget, Golden, write
 from edgekit.building.samples import lay_out_samples
 from edgekit.building.source import float_model
@@ -79,8 +79,7 @@ def _build_target(bench: Workbench, planned: Sequence[Variant]) -> BuiltTarget:
     if why_not_measurable(bench.target) is None:
         trials = time_trials(bench, score_trials(bench, trials))
     verdicts = judge(trials, bench.recipe.budget)
-    shipped = [t for t, v in zip(trials, verdicts, strict=True) if v.ships or t.variant == REFERENCE]
-    outputs = {trial.variant.name: golden_outputs(bench, trial) for trial in shipped}
+    outputs = {trial.variant.name: golden_outputs(bench, trial) for trial, _ in shipped(trials, verdicts)}
     golden = Golden(list(read_samples(bench.samples.golden)), outputs)
     return BuiltTarget(bench.target, tuple(trials), verdicts, golden, str(fingerprint()["cpu"]))
 

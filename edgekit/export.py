@@ -20,6 +20,7 @@ import numpy as np
 
 from edgekit.errors import ExportError, MissingDependencyError, did_you_mean
 from edgekit.feeds import feeds_at, real_feeds
+from edgekit.quiet import quiet_logs
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import TensorSpec, dim_ranges
 
@@ -304,11 +305,7 @@ def _digest(state: Mapping[str, Any]) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's deprecations, and the graphs that it prints when it fails, off the user's terminal."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # what goes wrong is raised as well
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)
+    stderr = contextlib.redirect_stderr(io.StringIO())
+    with quiet_logs(logging.CRITICAL), warnings.catch_warnings(), stderr:  # what goes wrong is raised as well
+        warnings.simplefilter("ignore")
+        yield

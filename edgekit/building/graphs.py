@@ -47,6 +47,12 @@ def make_graphs(
     return Graphs(files, failures)
 
 
+def graphs_in(folder: Path) -> dict[str, Path]:
+    """The files that `make_graphs` left in `folder`, by method."""
+    quantized = {path.stem.removeprefix("int8-"): path for path in sorted(folder.glob("int8-*.onnx"))}
+    return {FLOAT: folder / f"{FLOAT}.onnx", **quantized}
+
+
 def _quantized(source: Path, calibration: Sequence[dict[str, Array]], *, method: str, target: Target) -> Path:
     saturates = target.arch == "x86_64" and "avx512-vnni" not in target.isa
     path = source.with_name(f"int8-{method}{'-7bit' if saturates else ''}.onnx")

@@ -67,6 +67,12 @@ def judge(trials: Sequence[Trial], budget: Budget) -> tuple[Verdict, ...]:
     return tuple(_verdict(trial, barred[trial.variant], holders) for trial in trials)
 
 
+def shipped(trials: Sequence[Trial], verdicts: Sequence[Verdict]) -> list[tuple[Trial, Verdict]]:
+    """What goes into the bundle, best first: the winner, then the portable reference where that is another."""
+    pairs = [pair for pair in zip(trials, verdicts, strict=True) if pair[1].ships or pair[0].variant == REFERENCE]
+    return sorted(pairs, key=lambda pair: not pair[1].ships)
+
+
 def _fastest(tier: Sequence[Trial]) -> Trial:
     """The fastest by the estimator that judges ratios; of those within `TIE` of it, the one with the lowest p90.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import edgekit
 from edgekit.bench.statistics import Ratio, percentile, timed_calls
-from edgekit.building.judge import Trial, Verdict
+from edgekit.building.judge import Trial, Verdict, shipped
 from edgekit.building.source import FloatModel
 from edgekit.building.variants import REFERENCE
 from edgekit.bundle import (
@@ -51,20 +51,12 @@ class BuiltTarget:
     golden: Golden
     measured_on: str
 
-    def shipped(self) -> list[tuple[Trial, Verdict]]:
-        """What goes into the bundle, best first."""
-        pairs = list(zip(self.trials, self.verdicts, strict=True))
-        best = [pair for pair in pairs if pair[1].ships]
-        fallback = [
-            pair for pair in pairs if pair[0].variant == REFERENCE and not pair[1].ships and not pair[0].failure
-        ]
-        return best + fallback
-
 
 def write(output: Path, recipe: Recipe, source: FloatModel, built: Sequence[BuiltTarget]) -> Bundle:
     """Write the bundle; raises BundleError as `write_bundle` does."""
     contents: dict[str, bytes | Path] = {}
     golden_inputs = built[0].golden.inputs
+    work = count_work(source.model, smallest_sizes(source.inputs))
     for sample, feeds in enumerate(golden_inputs):
         for index, spec in enumerate(source.inputs):
             contents[golden_input_entry(sample, index)] = npy_bytes(feeds[spec.name])
@@ -76,7 +68,7 @@ def write(output: Path, recipe: Recipe, source: FloatModel, built: Sequence[Buil
         outputs=source.outputs,
         source={"weights_sha256": source.weights_sha256},
         golden_samples=len(golden_inputs),
-        targets=tuple(_target_entry(item, source, contents) for item in built),
+        targets=tuple(_target_entry(item, source, work, contents) for item in built),
     )
     return write_bundle(output, manifest, contents)
 
@@ -108,9 +100,8 @@ def golden_tolerance(
     return tolerance
 
 
-def _target_entry(item: BuiltTarget, source: FloatModel, contents: dict[str, bytes | Path]) -> TargetEntry:
-    payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in item.shipped())
-    work = count_work(source.model, smallest_sizes(source.inputs))
+def _target_entry(item: BuiltTarget, source: FloatModel, work: Work, contents: dict[str, bytes | Path]) -> TargetEntry:
+    payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in shipped(item.trials, item.verdicts))
     rows = [_row(item, trial, verdict, work) for trial, verdict in zip(item.trials, item.verdicts, strict=True)]
     for row in rows:
         if row["name"] == REFERENCE.name:
@@ -149,6 +140,7 @@ def _row(item: BuiltTarget, trial: Trial, verdict: Verdict, work: Work) -> dict[
     precision, threads = trial.variant.precision, item.target.threads
     return {
         "name": verdict.name,
+        "precision": precision,
         "ships": verdict.ships,
         "reason": verdict.reason,
         "ratio": _ratio(verdict.ratio),

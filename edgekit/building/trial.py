@@ -103,21 +103,20 @@ def score_trials(bench: Workbench, trials: Sequence[Trial]) -> list[Trial]:
     """Accuracy of each trial, and its drop against the float reference on the same samples."""
     if bench.samples.evaluation is None:
         return list(trials)
-    scored: dict[Variant, Trial] = {}
-    reference: Floats | None = None
-    ordered = sorted(trials, key=lambda trial: trial.variant != REFERENCE)
-    for done, trial in enumerate(ordered):
-        bench.report("accuracy", done, len(ordered))
+    scores: dict[Variant, Floats] = {}
+    failures: dict[Variant, str] = {}
+    running = [trial for trial in trials if not trial.failure]
+    for done, trial in enumerate(running):
+        bench.report("accuracy", done, len(running))
         try:
-            scores = _scores(bench, trial) if not trial.failure else None
+            scores[trial.variant] = _scores(bench, trial)
         except MeasurementError as error:
-            trial, scores = replace(trial, failure=str(error)), None  # noqa: PLW2901
-        if scores is not None:
-            reference = scores if reference is None else reference
-            trial = _with_accuracy(bench, trial, scores, reference)  # noqa: PLW2901
-        scored[trial.variant] = trial
-    bench.report("accuracy", len(ordered), len(ordered))
-    return [scored[trial.variant] for trial in trials]
+            failures[trial.variant] = str(error)
+    bench.report("accuracy", len(running), len(running))
+    known = [replace(trial, failure=failures.get(trial.variant, trial.failure)) for trial in trials]
+    if REFERENCE not in scores:
+        return known
+    return [_with_accuracy(bench, trial, scores, scores[REFERENCE]) for trial in known]
 
 
 def _scores(bench: Workbench, trial: Trial) -> Floats:
@@ -128,9 +127,11 @@ def _scores(bench: Workbench, trial: Trial) -> Floats:
     return score_samples(bench.recipe.metric, read_samples(out), bench.samples.targets)
 
 
-def _with_accuracy(bench: Workbench, trial: Trial, scores: Floats, reference: Floats) -> Trial:
-    metric = str(bench.recipe.metric_name)
-    return replace(trial, accuracy=accuracy(scores, metric), drop=paired_drop(reference, scores))
+def _with_accuracy(bench: Workbench, trial: Trial, scores: Mapping[Variant, Floats], reference: Floats) -> Trial:
+    if trial.variant not in scores:
+        return trial
+    own, metric = scores[trial.variant], str(bench.recipe.metric_name)
+    return replace(trial, accuracy=accuracy(own, metric), drop=paired_drop(reference, own))
 
 
 def time_trials(bench: Workbench, trials: Sequence[Trial]) -> list[Trial]:

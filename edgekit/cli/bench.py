@@ -78,6 +78,7 @@ def _bench(
 ) -> Report:
     from edgekit.benchmark import DEFAULT_PEERS, Contest, benchmark
     from edgekit.build import build
+    from edgekit.building.graphs import graphs_in
     from edgekit.recipes import load_recipe
 
     litert = tuple(Path(peer.removeprefix("litert=")) for peer in against if peer.startswith("litert="))
@@ -92,10 +93,3 @@ def _bench(
         bundle = build(recipe, output=folder / f"{recipe.name}.edgekit", workspace=folder / "work", progress=progress)
         contest = Contest(peers, litert, recipe, subject, graphs=graphs_in(folder / "work"))
         return benchmark(bundle.path, contest, progress=progress, **timing)
-
-
-def graphs_in(workspace: Path) -> dict[str, Path]:
-    """The ONNX files that a build left in its workspace, by method."""
-    found = {"float": workspace / "float.onnx"}
-    found.update({path.stem.removeprefix("int8-"): path for path in sorted(workspace.glob("int8-*.onnx"))})
-    return found

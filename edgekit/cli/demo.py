@@ -66,7 +66,7 @@ def _build_and_bench(model: Any, weights: Path, output: Path, sessions: int) -> 
 
     from edgekit.benchmark import Contest, benchmark
     from edgekit.build import build
-    from edgekit.cli.bench import graphs_in
+    from edgekit.building.graphs import graphs_in
     from edgekit.recipes import load_recipe
 
     recipe = replace(load_recipe(NAME), model=lambda: model)

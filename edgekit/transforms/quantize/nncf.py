@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.errors import BackendError, MissingDependencyError
 from edgekit.export import data_file
+from edgekit.quiet import quiet_logs
 from edgekit.runtime.telemetry import disable_telemetry
 from edgekit.tensors import Array
 
@@ -24,7 +24,8 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
     except ImportError as error:
         raise MissingDependencyError("nncf", extra="export") from error
     advanced = AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE if saturates else OverflowFix.DISABLE)
-    with _quiet():
+    # NNCF draws its own progress bars on stdout, which is for results.
+    with quiet_logs(), contextlib.redirect_stdout(io.StringIO()):
         try:
             quantized = nncf.quantize(
                 onnx.load(source),
@@ -39,15 +40,3 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
             raise BackendError(f"nncf refused the graph: {type(error).__name__}: {error}") from error
     external = data_file(source).exists()
     onnx.save(quantized, destination, save_as_external_data=external, location=data_file(destination).name)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """NNCF draws its own progress bars on stdout, which is for results."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(previous)

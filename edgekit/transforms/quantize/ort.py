@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgekit.errors import BackendError, MissingDependencyError
 from edgekit.export import data_file
+from edgekit.quiet import quiet_logs
 from edgekit.tensors import Array
 
 
@@ -28,7 +28,8 @@ def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Arr
         def get_next(self) -> dict[str, Array] | None:
             return next(self._samples, None)
 
-    with _quiet(), _with_shapes(source) as prepared:
+    # It advises a pre-processing step through the root logger; our graph has had its equal.
+    with quiet_logs(), _with_shapes(source) as prepared:
         try:
             quantize_static(
                 prepared,
@@ -61,14 +62,3 @@ def _with_shapes(source: Path) -> Iterator[Path]:
         yield prepared
     finally:
         prepared.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantizer advises a pre-processing step through the root logger; our graph has had its equal."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(previous)
