@@ -67,7 +67,8 @@ def benchmark(
     contest: Contest,
     *,
     sessions: int = 8,
-    rounds: int = 12,
+    rounds: int | None = None,
+    cold_sessions: int = 5,
     seed: int = 0,
     progress: Progress = silent,
     timeout_s: float = 600.0,
@@ -76,6 +77,7 @@ def benchmark(
 
     A peer that fails is left out, and the report's notes say why.
 
+    sessions, rounds, cold_sessions: see `edgekit.bench.measure.measure`.
     timeout_s: longest that one step of an arm may take: opening it, a chunk of calls, or the whole evaluation.
 
     Raises:
@@ -94,6 +96,7 @@ def benchmark(
             feeds_folder=samples.timing,
             sessions=sessions,
             rounds=rounds,
+            cold_sessions=cold_sessions,
             seed=seed,
             progress=lambda done, total: progress("latency", done, total),
             timeout_s=timeout_s,

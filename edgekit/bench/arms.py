@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ class Arm:
     recipe: the reference of the recipe whose model a "torch" arm runs.
     inputs, outputs: the model's tensors, in graph order. A "model" needs them; peers take the outputs' names
         from them.
+    slowdown: by which share each call is made longer, 0.05 for 5 %, to learn what a measurement can see; None for
+        the arm as it is.
 
     Raises:
         MeasurementError: unknown kind, or something that this kind needs is missing.
@@ -51,6 +54,7 @@ class Arm:
     recipe: str = ""
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
+    slowdown: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", {role: str(path) for role, path in self.files.items()})
@@ -60,6 +64,8 @@ class Arm:
             raise MeasurementError(f"arm {self.name!r}: unknown kind {self.kind!r}; {did_you_mean(self.kind, KINDS)}")
         if self.threads < 1:
             raise MeasurementError(f"arm {self.name!r}: threads = {self.threads}; expected a whole number from 1")
+        if self.slowdown is not None and not 0 <= self.slowdown < math.inf:
+            raise MeasurementError(f"arm {self.name!r}: slowdown = {self.slowdown}; expected a share from 0")
         if lacking := self._lacking():
             raise MeasurementError(f"arm {self.name!r} of kind {self.kind!r} needs {', '.join(lacking)}")
         if relative := [path for path in self.files.values() if not Path(path).is_absolute()]:
@@ -86,6 +92,7 @@ def arm_to_json(arm: Arm) -> dict[str, Any]:
         "recipe": arm.recipe,
         "inputs": [spec_to_json(spec) for spec in arm.inputs],
         "outputs": [spec_to_json(spec) for spec in arm.outputs],
+        "slowdown": arm.slowdown,
     }
 
 

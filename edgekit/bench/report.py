@@ -121,7 +121,7 @@ def _row(measurement: Measurement, base: Measurement, accuracy: Accuracy | None)
         import_ns=float(np.median(measurement.import_ns)),
         load_ns=float(np.median(measurement.load_ns)),
         first_inference_ns=float(np.median(measurement.first_inference_ns)),
-        peak_rss_bytes=measurement.peak_rss_bytes,
+        peak_rss_bytes=max(measurement.peak_rss_bytes, default=None),
         size_bytes=measurement.size_bytes,
         accuracy=accuracy,
         ratio=None if measurement is base else compare(measurement.calls_ns, base.calls_ns),

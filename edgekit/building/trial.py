@@ -142,6 +142,7 @@ def time_trials(bench: Workbench, trials: Sequence[Trial]) -> list[Trial]:
             [_arm(bench, trial) for trial in running],
             bench.samples.timing,
             sessions=bench.sessions,
+            cold_sessions=0,
             seed=bench.seed,
             progress=lambda done, total: bench.report("latency", done, total),
         )

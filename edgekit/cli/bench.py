@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
-    default=12,
-    show_default=True,
-    help="Interleaved rounds a session.",
+    help="Interleaved rounds a session; by default as many as 0.15 s of the slowest arm's calls allow, from 3 to 12.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order in which arms run.")
 @click.option(
@@ -54,7 +52,7 @@ def command(
     against: tuple[str, ...],
     reference: str | None,
     sessions: int,
-    rounds: int,
+    rounds: int | None,
     seed: int,
     timeout: float,
     json_path: str | None,

@@ -16,7 +16,8 @@ import pytest
 from tiny_model import INPUTS, OUTPUTS, make_recipe, reference
 
 from edgekit.bench.arms import Arm
-from edgekit.bench.measure import Worker, run_outputs
+from edgekit.bench.measure import run_outputs
+from edgekit.bench.processes import Worker
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.bench.worker import peak_rss_bytes
 from edgekit.bundle import npy_bytes, open_bundle, write_bundle

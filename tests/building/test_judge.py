@@ -36,7 +36,7 @@ def measured(latency_ns: int, sessions: Sequence[float] = STEADY) -> Measurement
         load_ns=(1,) * len(sessions),
         first_inference_ns=(1,) * len(sessions),
         import_ns=1,
-        peak_rss_bytes=None,
+        peak_rss_bytes=(),
         size_bytes=None,
     )
 
