@@ -22,6 +22,7 @@ COMMANDS = (
     "inspect",
     "verify",
     "bench",
+    "gate",
     "report",
 )
 
