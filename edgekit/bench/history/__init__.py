@@ -1,0 +1,4 @@
+"""Stored results over time: series that belong together, and where they changed.
+
+series (changepoints) -> render, plots
+"""
