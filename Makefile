@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 PIP_VERSION := 26.3
 KERNEL_SOURCES := $(shell find kernels -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test check bench kernels format clean
+.PHONY: demo test check bench calibrate kernels format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    the whole road on handwritten digits: table, bundle and report in ./edgekit-demo"
 	@echo "make test    every test that needs no GPU"
 	@echo "make check   ruff, clang-format, mypy, import rules"
-	@echo "make bench   the shipped recipes against torch, onnxruntime, OpenVINO and LiteRT"
+	@echo "make bench   the shipped recipes against torch, onnxruntime and OpenVINO, and the suites in benchmarks/"
+	@echo "make calibrate  what the gate can tell apart on this machine, in a minute; more trials: edgekit bench calibrate"
 	@echo "make kernels build the C++ code again"
 
 # The venv, rebuilt when what is installed into it changes.
@@ -38,6 +39,10 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/edgekit bench simple-cnn ds-cnn resnet8 --json benchmarks/results.json
+	$(BIN)/python -m pytest benchmarks --benchmark-json=benchmarks/suites.json
+
+calibrate: $(VENV)/.installed
+	$(BIN)/edgekit bench calibrate simple-cnn --only f32 --trials 2 --slowdown 0 --slowdown 0.1
 
 kernels:
 	touch CMakeLists.txt
