@@ -3,63 +3,40 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from edgekit.bench.accuracy import Accuracy, accuracy, score_samples
 from edgekit.bench.arms import Arm
+from edgekit.bench.energy import unavailable_reason
 from edgekit.bench.environment import fingerprint
-from edgekit.bench.litert import precision_of
-from edgekit.bench.measure import Measurement, measure, run_outputs
-from edgekit.bench.peers import torch_module
+from edgekit.bench.measure import measure, run_outputs
 from edgekit.bench.report import Report, build_report
-from edgekit.bench.samples import read_samples, write_samples
-from edgekit.bench.units import duration
-from edgekit.building.samples import Samples, lay_out_samples
-from edgekit.building.variants import FLOAT, REFERENCE
-from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
-from edgekit.errors import MeasurementError
-from edgekit.export import returned_names
-from edgekit.feeds import feeds_at, real_feeds
-from edgekit.progress import Progress, silent
-from edgekit.recipes.recipe import Recipe
-from edgekit.runtime.session import choose_target
-from edgekit.tensors import TensorSpec, smallest_sizes
-
-# Peers by name, with the package that each needs. torch-aot compiles for half a minute, so it runs only when asked for.
-PEERS = {"torch": "torch", "torch-aot": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
-DEFAULT_PEERS = ("torch", "onnxruntime", "openvino")
-UNDECLARED = TensorSpec("float32", (1,))  # an output without a name: it is computed, and left out of the answers
-SIZE_NOTE = "The bundle's size includes its float fallback and golden samples; a peer's is that of its model alone."
-CACHE_NOTE = (
-    "edgekit keeps what OpenVINO compiles, so the bundle's load is that of an open from a warm cache; the openvino "
-    "peer compiles at each load, as OpenVINO does unless told otherwise."
+from edgekit.bench.samples import read_samples
+from edgekit.bench.scenarios.figures import COLD_START, OFFLINE, Plan, ScenarioResult, batch_limit
+from edgekit.bench.scenarios.report import ScenarioReport, build_scenario_report
+from edgekit.bench.scenarios.run import run_scenario
+from edgekit.building.samples import Samples
+from edgekit.bundle import Bundle, open_bundle
+from edgekit.contest import (
+    DEFAULT_PEERS,
+    Contest,
+    arms_of,
+    context_notes,
+    load_notes,
+    not_measured,
+    samples_of,
+    timed,
 )
+from edgekit.errors import MeasurementError
+from edgekit.progress import Progress, silent
 
+__all__ = ["DEFAULT_PEERS", "Contest", "benchmark", "benchmark_scenario"]
 
-@dataclass(frozen=True)
-class Contest:
-    """What to hold a bundle against.
-
-    against: peers, of `PEERS`.
-    litert: .tflite files of the same model.
-    recipe, reference: the model's recipe and where it was found; without them no torch peer and no accuracy.
-    weights: a safetensors file to load into the recipe's model; its own weights if None.
-    graphs: ONNX files by method ("float", "ort", "nncf") for the onnxruntime and openvino peers; the bundle's own float
-        graph if empty.
-    """
-
-    against: Sequence[str] = DEFAULT_PEERS
-    litert: Sequence[Path] = ()
-    recipe: Recipe | None = None
-    reference: str = ""
-    weights: Path | None = None
-    graphs: Mapping[str, Path] = field(default_factory=dict)
+T = TypeVar("T")
 
 
 def benchmark(
@@ -87,13 +64,14 @@ def benchmark(
     bundle = open_bundle(path)
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder = Path(name)
-        samples = _samples(bundle, contest, folder)
-        arms, notes = _arms(bundle, contest, folder)
+        samples = samples_of(bundle, contest, folder)
+        arms, notes = arms_of(bundle, contest, folder)
         run = partial(run_outputs, timeout_s=timeout_s)
         accuracies, failed = _accuracies(arms, contest, samples, run=run, folder=folder, progress=progress)
+        timed_arms, feeds = timed(arms, contest, samples, folder)
         time = partial(
             measure,
-            feeds_folder=samples.timing,
+            feeds_folder=feeds,
             sessions=sessions,
             rounds=rounds,
             cold_sessions=cold_sessions,
@@ -101,195 +79,69 @@ def benchmark(
             progress=lambda done, total: progress("latency", done, total),
             timeout_s=timeout_s,
         )
-        measurements, failed = _latencies(arms, failed, time)
+        measurements, failed = _without_failing(timed_arms, failed, time)
     return build_report(
         f"{bundle.manifest.recipe.name}: {path.name} against its peers",
         measurements,
         base=arms[0].name,
         fingerprint=fingerprint(),
         accuracies={name: found for name, found in accuracies.items() if name not in failed},
-        notes=[*notes, *(_not_measured(name, error) for name, error in failed.items())],
+        notes=[*context_notes(bundle, contest), *notes, *_failure_notes(failed)],
     )
 
 
-def _samples(bundle: Bundle, contest: Contest, folder: Path) -> Samples:
-    if contest.recipe is not None:
-        return lay_out_samples(contest.recipe, folder / "samples")
-    golden = [bundle.golden_inputs(sample) for sample in range(bundle.manifest.golden_samples)]
-    first = {name: array.shape for name, array in golden[0].items()}  # a latency belongs to one shape
-    write_samples(folder / "golden", (g for g in golden if {name: array.shape for name, array in g.items()} == first))
-    return Samples(evaluation=None, targets=(), timing=folder / "golden", golden=folder / "golden")
+def benchmark_scenario(
+    path: Path, contest: Contest, plan: Plan, *, progress: Progress = silent, timeout_s: float = 600.0
+) -> ScenarioReport:
+    """Run the bundle and its peers in the scenario of `plan`, on varied inputs of the smallest size.
 
+    A peer that fails is left out, and the report's notes say why.
 
-def _arms(bundle: Bundle, contest: Contest, folder: Path) -> tuple[list[Arm], list[str]]:
-    """The bundle first, then each peer that is installed; a note for each that is not."""
-    for peer in contest.against:
-        if peer not in PEERS:
-            raise MeasurementError(f"unknown peer {peer!r}; known: {', '.join(PEERS)}, litert=FILE.tflite")
-    entry = choose_target(bundle, "cpu")
-    arms = [_bundle_arm(bundle, entry)]
-    notes = [SIZE_NOTE, *([CACHE_NOTE] if arms[0].backend == "openvino" else []), *_floor_notes(entry)]
-    for peer in contest.against:
-        if reason := _why_not(peer, contest):
-            notes.append(f"{peer} was not measured: {reason}")
-            continue
-        try:
-            arms += _peer_arms(peer, bundle, contest, entry, folder=folder)
-        except MeasurementError as error:
-            notes.append(_not_measured(peer, error))
-    if contest.litert and find_spec("ai_edge_litert") is None:
-        notes.append("litert was not measured: ai-edge-litert is not installed.")
-    else:
-        arms += [_litert_arm(file, bundle, entry) for file in contest.litert]
-    if contest.recipe is None:
-        notes.append("No accuracy: a bundle has no evaluation data; name its recipe.")
-    return arms, notes
-
-
-def _why_not(peer: str, contest: Contest) -> str:
-    """Why a peer cannot take part; empty if it can."""
-    if find_spec(PEERS[peer]) is None:
-        return f"{PEERS[peer]} is not installed."
-    if PEERS[peer] == "torch" and contest.recipe is None:
-        return "a bundle has no torch model; name its recipe."
-    if PEERS[peer] == "torch" and contest.recipe is not None and isinstance(contest.recipe.model, Path):
-        return "the recipe is an ONNX file, without a torch model."
-    return ""
-
-
-def _not_measured(name: str, error: MeasurementError) -> str:
-    return f"{name} was not measured: {' '.join(str(error).split())}"
-
-
-def _bundle_arm(bundle: Bundle, entry: TargetEntry) -> Arm:
-    payload = entry.payloads[0]
-    return Arm(
-        name=f"edgekit ({payload.name})",
-        kind="bundle",
-        precision=payload.precision,
-        files={"bundle": str(bundle.path.resolve())},
-        threads=entry.target.threads,
-        backend=payload.backend,
-    )
-
-
-def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, *, folder: Path) -> list[Arm]:
-    if peer == "torch-aot":
-        return [_aot_arm(bundle, contest, entry, folder)]
-    if peer == "torch":
-        weights = {"weights": str(contest.weights.resolve())} if contest.weights else {}
-        return [
-            Arm("torch f32", "torch", "f32", weights, threads=entry.target.threads, recipe=contest.reference,
-                outputs=bundle.manifest.outputs)
-        ]  # fmt: skip
-    graphs = contest.graphs or {FLOAT: _float_graph(bundle, entry, folder)}
-    arms = []
-    for method, file in graphs.items():
-        for precision in _peer_precisions(peer, method, entry):
-            suffix = "" if method == FLOAT else f" ({method})"
-            arms.append(
-                Arm(
-                    name=f"{peer} {precision}{suffix}",
-                    kind=peer,
-                    precision=precision,
-                    files={"model": str(file.resolve())},
-                    threads=entry.target.threads,
-                    outputs=bundle.manifest.outputs,
-                )
-            )
-    return arms
-
-
-def _floor_notes(entry: TargetEntry) -> list[str]:
-    """How long the arithmetic alone takes at the target's peak rates, which the build has put on record."""
-    rows = {row["precision"]: row for row in entry.candidates if row.get("floor_ns")}
-    if not rows:
-        return []
-    times = ", ".join(f"{duration(row['floor_ns'])} in {precision}" for precision, row in rows.items())
-    millions = next(iter(rows.values()))["macs"] / 1e6
-    return [f"Floor: {millions:.3g} M multiply-accumulates take at least {times} ({entry.target.peak.source})."]
-
-
-def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path) -> Arm:
-    """The recipe's module, compiled by AOTInductor at the smallest shape with the threads that it will run with.
+    timeout_s: longest that one step of an arm may take.
 
     Raises:
-        MeasurementError: torch cannot export or compile it.
+        BundleError: the bundle cannot be read.
+        MeasurementError: an unknown peer, a LiteRT file that cannot be read, or a bundle that cannot be run.
     """
-    import torch
-    from torch._inductor import aoti_compile_and_package
-
-    recipe = contest.recipe
-    assert recipe is not None  # noqa: S101 - _arms has asked
-    module = torch_module(recipe, contest.weights)
-    feeds = feeds_at(recipe.input_specs, real_feeds(recipe, 1), smallest_sizes(recipe.input_specs))
-    arguments = tuple(torch.from_numpy(feeds[name]) for name in recipe.inputs)
-    with warnings.catch_warnings(), torch.inference_mode(), _torch_threads(entry.target.threads):
-        returned = returned_names(recipe, module(*arguments))
-        try:
-            warnings.simplefilter("ignore")  # torch's own deprecations
-            program = torch.export.export(module, arguments)
-            package = aoti_compile_and_package(program, package_path=str((folder / "aot.pt2").resolve()))
-        except Exception as error:  # torch has no common type for them
-            raise MeasurementError(f"AOTInductor cannot compile it: {type(error).__name__}: {error}") from error
-    outputs = {spec.name: spec for spec in bundle.manifest.outputs}
-    return Arm(
-        "torch-aot f32",
-        "torch-aot",
-        "f32",
-        {"model": package},
-        threads=entry.target.threads,
-        inputs=recipe.input_specs,
-        outputs=tuple(outputs.get(name, UNDECLARED) for name in returned),
-    )
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _peer_precisions(peer: str, method: str, entry: TargetEntry) -> tuple[str, ...]:
-    if method != FLOAT:
-        return ("int8",)
-    return ("f32", "bf16") if peer == "openvino" and "bf16" in entry.target.precisions else ("f32",)
-
-
-def _float_graph(bundle: Bundle, entry: TargetEntry, folder: Path) -> Path:
-    """The float ONNX graph, which every CPU target of a bundle carries as its portable fallback."""
-    payload = next((p for p in entry.payloads if p.name == REFERENCE.name), None)
-    if payload is None:
-        raise MeasurementError(
-            f"{bundle.path.name} has no {REFERENCE.name} payload to give to the peers; name its recipe"
+    bundle = open_bundle(path)
+    plan = replace(plan, most_in_batch=batch_limit(bundle.manifest.inputs, bundle.manifest.outputs))
+    with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
+        folder = Path(name)
+        samples = samples_of(bundle, contest, folder)
+        arms, notes = arms_of(bundle, contest, folder)
+        timed_arms, feeds = timed(arms, contest, samples, folder)
+        run = partial(
+            run_scenario,
+            plan,
+            feeds_folder=feeds,
+            progress=lambda done, total: progress(plan.scenario, done, total),
+            timeout_s=timeout_s,
         )
-    return _extract(bundle, payload, folder / "float")
-
-
-def _extract(bundle: Bundle, payload: Payload, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for entry in payload.files.values():
-        (folder / Path(entry).name).write_bytes(bundle.view(entry))
-    return folder / Path(payload.files["model"]).name
-
-
-def _litert_arm(file: Path, bundle: Bundle, entry: TargetEntry) -> Arm:
-    if not file.is_file():
-        raise MeasurementError(f"no LiteRT model at {file}")
-    return Arm(
-        name=f"litert {file.stem}",
-        kind="litert",
-        precision=precision_of(file),
-        files={"model": str(file.resolve())},
-        threads=entry.target.threads,
-        outputs=bundle.manifest.outputs,
+        results, failed = _without_failing(timed_arms, {}, run)
+    return build_scenario_report(
+        f"{bundle.manifest.recipe.name}: {path.name} against its peers, {plan.scenario}",
+        plan,
+        results=results,
+        processing=contest.processing,
+        fingerprint=fingerprint(),
+        notes=[*_scenario_notes(bundle, plan, results), *notes, *_failure_notes(failed)],
     )
+
+
+def _scenario_notes(bundle: Bundle, plan: Plan, results: Sequence[ScenarioResult]) -> list[str]:
+    return load_notes(bundle) if plan.scenario == COLD_START else _energy_notes(plan, results)
+
+
+def _energy_notes(plan: Plan, results: Sequence[ScenarioResult]) -> list[str]:
+    if plan.scenario != OFFLINE:
+        return []
+    if any(result.energy_uj_per_sample for result in results):
+        return ["Energy is that of the whole CPU package, with all else that runs on it."]
+    return [f"Energy is unavailable: {unavailable_reason() or 'the counter did not move while it was measured'}."]
+
+
+def _failure_notes(failed: Mapping[str, MeasurementError]) -> list[str]:
+    return [not_measured(name, error) for name, error in failed.items()]
 
 
 Failures = dict[str, MeasurementError]
@@ -326,10 +178,10 @@ def _accuracies(
     return found, failed
 
 
-def _latencies(
-    arms: Sequence[Arm], failed: Failures, time: Callable[[Sequence[Arm]], tuple[Measurement, ...]]
-) -> tuple[tuple[Measurement, ...], Failures]:
-    """Measurements of the arms that have not failed, and all that have failed by then.
+def _without_failing(
+    arms: Sequence[Arm], failed: Failures, time: Callable[[Sequence[Arm]], tuple[T, ...]]
+) -> tuple[tuple[T, ...], Failures]:
+    """What was measured of the arms that have not failed, and all that have failed by then.
 
     Where a peer fails the others begin anew: only what was measured interleaved can be compared.
     """

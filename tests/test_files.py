@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import BundleError, EdgekitError
-from edgekit.files import make_folder, replacing
+from edgekit.files import make_folder, replacing, sha256_of
 
 
 def test_file_takes_the_place_of_the_one_before_it(tmp_path: Path) -> None:
@@ -67,3 +67,8 @@ def test_folder_is_made_with_those_above_it_but_not_over_a_file(tmp_path: Path) 
         make_folder(tmp_path / "file")
     with pytest.raises(EdgekitError, match="a part of that path is a file"):
         make_folder(tmp_path / "file" / "below")
+
+
+def test_a_digest_is_sha256s(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -126,8 +126,8 @@ def accuracy(scores: npt.ArrayLike, metric: str, *, seed: int = 0) -> Accuracy:
     Raises:
         MeasurementError: fewer than two samples.
     """
-    x = _checked(scores)
-    if _zero_or_one(x):
+    x = checked_scores(scores)
+    if only_zero_or_one(x):
         found = wilson(int(x.sum()), len(x))
         return Accuracy(metric, found.value, found.low, found.high, len(x))
     low, high = bootstrap_mean(x, seed=seed)
@@ -145,16 +145,17 @@ def paired_drop(reference_scores: npt.ArrayLike, scores: npt.ArrayLike, *, seed:
     Raises:
         MeasurementError: fewer than two samples, or not as many scores as reference scores.
     """
-    reference, candidate = _checked(reference_scores), _checked(scores)
+    reference, candidate = checked_scores(reference_scores), checked_scores(scores)
     if len(reference) != len(candidate):
         raise MeasurementError(
             f"{len(candidate)} scores against {len(reference)} of the reference; score the same samples"
         )
     losses = reference - candidate
     gained, lost = int(np.count_nonzero(losses < 0)), int(np.count_nonzero(losses > 0))
-    binary = _zero_or_one(reference) and _zero_or_one(candidate)
+    binary = only_zero_or_one(reference) and only_zero_or_one(candidate)
     if binary:
-        low, high, upper = _agresti_min(gained, lost, len(losses))
+        low, high = agresti_min(gained, lost, len(losses), alpha=ALPHA / 2)
+        upper = agresti_min(gained, lost, len(losses), alpha=ALPHA)[1]
     else:
         low, high, upper = bootstrap_mean(losses, levels=(ALPHA / 2, 1 - ALPHA / 2, 1 - ALPHA), seed=seed)
     p = mcnemar_p(gained, lost) if binary else None
@@ -171,13 +172,13 @@ def mcnemar_p(gained: int, lost: int) -> float:
     return min(1.0, float(2 * tail / 2**discordant))
 
 
-def _agresti_min(gained: int, lost: int, n: int) -> tuple[float, float, float]:
-    """Two-sided 95 % bounds, and the one-sided upper 95 % bound, of the drop in a proportion."""
+def agresti_min(gained: int, lost: int, n: int, *, alpha: float) -> tuple[float, float]:
+    """Bounds of the drop in a share of n samples, each wrong with a chance of `alpha` on its side: `paired_drop`."""
     total = n + 2
     drop = (lost - gained) / total
     deviation = math.sqrt((lost + gained + 1) - (lost - gained) ** 2 / total) / total
-    two_sided, one_sided = (NormalDist().inv_cdf(level) * deviation for level in (1 - ALPHA / 2, 1 - ALPHA))
-    return max(-1.0, drop - two_sided), min(1.0, drop + two_sided), min(1.0, drop + one_sided)
+    half_width = NormalDist().inv_cdf(1 - alpha) * deviation
+    return max(-1.0, drop - half_width), min(1.0, drop + half_width)
 
 
 def _only(outputs: Mapping[str, Array]) -> Array:
@@ -195,7 +196,8 @@ def _refuse_nan(position: int, outputs: Mapping[str, Array]) -> None:
             raise MeasurementError(f"output {name!r} of sample {position} holds NaN, so it has no score")
 
 
-def _checked(scores: npt.ArrayLike) -> Floats:
+def checked_scores(scores: npt.ArrayLike) -> Floats:
+    """Scores as an array, at least two and all finite; raises MeasurementError for others."""
     x = np.asarray(scores, dtype=np.float64)
     if x.ndim != 1 or len(x) < 2:
         raise MeasurementError(
@@ -206,5 +208,6 @@ def _checked(scores: npt.ArrayLike) -> Floats:
     return x
 
 
-def _zero_or_one(x: Floats) -> bool:
+def only_zero_or_one(x: Floats) -> bool:
+    """Whether every score is 0 or 1: right or wrong."""
     return bool(np.isin(x, (0.0, 1.0)).all())

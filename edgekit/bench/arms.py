@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekit.bundle import Bundle, TargetEntry
 from edgekit.errors import EdgekitError, MeasurementError, did_you_mean
 from edgekit.tensors import TensorSpec, spec_from_json, spec_to_json
 
@@ -35,14 +36,17 @@ class Arm:
     threads: intra-op threads.
     backend: which runtime opens a "model"; optional for a "bundle", where it moves the import out of the
         first load.
-    recipe: the reference of the recipe whose model a "torch" arm runs.
+    recipe: the reference of the recipe whose model a "torch" arm runs, and whose functions `processing` times.
     inputs, outputs: the model's tensors, in graph order. A "model" needs them; peers take the outputs' names
         from them.
     slowdown: by which share each call is made longer, 0.05 for 5 %, to learn what a measurement can see; None for
         the arm as it is.
+    batch: how many samples a call takes, stacked along the leading dimension of every input.
+    processing: whether a call takes a raw sample and the recipe's processing, before and after the network, is part of
+        it. Samples on disk are then raw ones.
 
     Raises:
-        MeasurementError: unknown kind, or something that this kind needs is missing.
+        MeasurementError: unknown kind, something that this kind needs is missing, or processing of batches.
     """
 
     name: str
@@ -55,6 +59,8 @@ class Arm:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     slowdown: float | None = None
+    batch: int = 1
+    processing: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", {role: str(path) for role, path in self.files.items()})
@@ -66,6 +72,10 @@ class Arm:
             raise MeasurementError(f"arm {self.name!r}: threads = {self.threads}; expected a whole number from 1")
         if self.slowdown is not None and not 0 <= self.slowdown < math.inf:
             raise MeasurementError(f"arm {self.name!r}: slowdown = {self.slowdown}; expected a share from 0")
+        if self.batch < 1 or (self.processing and self.batch > 1):
+            raise MeasurementError(
+                f"arm {self.name!r}: batch = {self.batch}; expected at least 1, and 1 where processing is timed"
+            )
         if lacking := self._lacking():
             raise MeasurementError(f"arm {self.name!r} of kind {self.kind!r} needs {', '.join(lacking)}")
         if relative := [path for path in self.files.values() if not Path(path).is_absolute()]:
@@ -73,11 +83,24 @@ class Arm:
 
     def _lacking(self) -> list[str]:
         lacking = [f"files[{role!r}]" for role in KINDS[self.kind] if role not in self.files]
-        if self.kind == "torch" and not self.recipe:
+        if (self.kind == "torch" or self.processing) and not self.recipe:
             lacking.append("recipe")
         if self.kind == "model":
             lacking += [name for name in ("backend", "inputs", "outputs") if not getattr(self, name)]
         return lacking
+
+
+def bundle_arm(bundle: Bundle, entry: TargetEntry, *, name: str) -> Arm:
+    """The arm that runs the best payload of one of the bundle's targets."""
+    payload = entry.payloads[0]
+    return Arm(
+        name=name,
+        kind="bundle",
+        precision=payload.precision,
+        files={"bundle": str(bundle.path.resolve())},
+        threads=entry.target.threads,
+        backend=payload.backend,
+    )
 
 
 def arm_to_json(arm: Arm) -> dict[str, Any]:
@@ -93,6 +116,8 @@ def arm_to_json(arm: Arm) -> dict[str, Any]:
         "inputs": [spec_to_json(spec) for spec in arm.inputs],
         "outputs": [spec_to_json(spec) for spec in arm.outputs],
         "slowdown": arm.slowdown,
+        "batch": arm.batch,
+        "processing": arm.processing,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from edgekit.tensors import Array, Feeds
 
@@ -13,12 +13,13 @@ from edgekit.tensors import Array, Feeds
 class Bound:
     """An opened arm tied to fixed buffers. Only `call` is timed; what the runtime's format needs happens around it.
 
-    write: copies a sample into the input buffers; names, dtypes and shapes are those that were bound.
+    write: copies a sample into the input buffers; names, dtypes and shapes are those that were bound. Where processing
+        is timed it takes a raw sample.
     call: one inference on what was written.
     read: a copy of the outputs of the last call, by name, in the recipe's dtype and layout.
     """
 
-    write: Callable[[Feeds], None]
+    write: Callable[[Any], None]
     call: Callable[[], object]
     read: Callable[[], dict[str, Array]]
 

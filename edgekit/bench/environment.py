@@ -38,6 +38,22 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
+def cpu_times(stat: str | Path = "/proc/stat") -> tuple[int, int] | None:
+    """Time of all CPUs since the start: what a hypervisor gave to other machines, and all; None if it is not told."""
+    words = _text(stat).partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu":
+        return None
+    times = [int(word) for word in words[1:9]]
+    return times[7], sum(times)
+
+
+def stolen_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    """Share of CPU time that other machines had between two `cpu_times`; None where it is not told."""
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return (after[0] - before[0]) / (after[1] - before[1])
+
+
 def _text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()

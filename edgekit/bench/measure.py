@@ -7,16 +7,14 @@ and on which core it runs, is part of its speed for as long as it lives (`edgeki
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from edgekit.bench.arms import Arm, size_bytes
-from edgekit.bench.placement import draw_cpus
-from edgekit.bench.processes import Nurseries, Worker
+from edgekit.bench.processes import Worker
+from edgekit.bench.sessions import Sessions
 from edgekit.errors import MeasurementError
 
 SHORT_CHUNK_NS = 500_000
@@ -24,8 +22,8 @@ LONGEST_CHUNK_CALLS = 500
 WARM_UP_NS = 5_000_000
 LONGEST_WARM_UP_CALLS = 2_000
 ARM_SESSION_NS = 150_000_000
-MOST_ROUNDS, LEAST_ROUNDS = 12, 3
-SESSIONS_OF_A_NURSERY = 5
+MOST_ROUNDS, LEAST_ROUNDS = 8, 3  # at 0.75 ms a call a session varies as much with 8 rounds as with 12
+ALIKE = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ class Interleaved:
     meanwhile thus falls on all arms alike, and their ratio (`edgekit.bench.statistics.compare`) can be trusted where a
     single arm's times cannot.
 
-    rounds: of a session; by default as many as 0.15 s of the slowest arm's calls allow, from 3 to 12.
+    rounds: of a session; by default as many as 0.15 s of the slowest arm's calls allow, from 3 to 8.
+    query_calls: by arm's name, how many calls in a row make one query, if not 1: a chunk is of whole queries.
     timeout_s: longest that any one command of a worker may take.
 
     Raises:
@@ -74,41 +73,48 @@ class Interleaved:
         *,
         seed: int = 0,
         rounds: int | None = None,
+        query_calls: Mapping[str, int] | None = None,
         timeout_s: float = 120.0,
     ) -> None:
         _check(arms, rounds)
-        self._logs = [_Log(arm, size_bytes(arm)) for arm in arms]
+        self._logs = [_Log(arm, size_bytes(arm), (query_calls or {}).get(arm.name, 1)) for arm in arms]
         self._feeds = Path(feeds_folder)
         self._seed = seed
         self._rounds = rounds
         self._timeout_s = timeout_s
-        self._order = random.Random(seed)  # noqa: S311 - it draws an order, nothing secret
-        self._threads = max(arm.threads for arm in arms)
-        self._nurseries = Nurseries(timeout_s=timeout_s)
+        self._sessions = Sessions(threads=max(arm.threads for arm in arms), seed=seed, timeout_s=timeout_s)
 
     def session(self) -> None:
         """One more session of all arms."""
-        if len(self._logs[0].sessions) % SESSIONS_OF_A_NURSERY == 0:
-            self._nurseries.renew()
-        cpus, place = draw_cpus(self._threads, self._order), self._order.getrandbits(32)
-        with ExitStack() as stack:
-            pairs = [
-                (log, stack.enter_context(self._nurseries.worker(log.arm, cpus=cpus, seed=place)))
-                for log in self._shuffled()
-            ]
-            for log, worker in pairs:
-                log.warm_up(worker, self._feeds)
-            rounds = self._rounds = self._rounds or rounds_of(max(log.chunk_ns for log in self._logs))
-            chunks: dict[str, list[tuple[int, ...]]] = {log.arm.name: [] for log in self._logs}
+        logs = {log.arm.name: log for log in self._logs}
+        with self._sessions.session([log.arm for log in self._logs]) as workers:
+            for worker in workers:
+                logs[worker.arm.name].warm_up(worker, self._feeds)
+            if not self._logs[0].chunk:
+                self._size_chunks()
+            rounds = self._rounds = self._rounds or rounds_of(max(log.chunk * log.latency_ns for log in self._logs))
+            chunks: dict[str, list[tuple[int, ...]]] = {name: [] for name in logs}
             for _ in range(rounds):
-                for log, worker in self._order.sample(pairs, len(pairs)):
-                    chunks[log.arm.name].append(worker.time(log.chunk, start=len(chunks[log.arm.name]) * log.chunk))
+                for worker in self._sessions.shuffled(workers):
+                    done, calls = chunks[worker.arm.name], logs[worker.arm.name].chunk
+                    done.append(worker.time(calls, start=len(done) * calls))
+        for name, log in logs.items():
+            log.sessions.append(tuple(chunks[name]))
+
+    def _size_chunks(self) -> None:
+        """Calls of a chunk, set once, so that sessions are alike; and alike for arms of about the same speed.
+
+        The least of 4 calls is lower than the least of 2: a chunk of 5 against one of 3 made arms differ by 0.4 %.
+        """
+        latencies = [log.latency_ns for log in self._logs]
+        alike = max(latencies) <= ALIKE * min(latencies)
         for log in self._logs:
-            log.sessions.append(tuple(chunks[log.arm.name]))
+            latency = max(latencies) if alike else log.latency_ns
+            log.chunk = log.query_calls * chunk_calls(log.query_calls * latency)
 
     def cold_session(self) -> None:
         """One more start of every arm in a fresh process: import, load, first inference, peak memory."""
-        for log in self._shuffled():
+        for log in self._sessions.shuffled(self._logs):
             with Worker(log.arm, timeout_s=self._timeout_s) as worker:
                 worker.ask("stats")  # it has started before it is opened
                 log.start_cold(worker, self._feeds)
@@ -117,16 +123,13 @@ class Interleaved:
         """What has been measured so far, in the order of the arms."""
         return tuple(log.measurement(self._seed) for log in self._logs)
 
-    def _shuffled(self) -> list[_Log]:
-        return self._order.sample(self._logs, len(self._logs))
-
     def __enter__(self) -> Interleaved:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._nurseries.__exit__(kind, error, trace)
+        self._sessions.__exit__(kind, error, trace)
 
 
 def measure(
@@ -142,7 +145,7 @@ def measure(
 ) -> tuple[Measurement, ...]:
     """Time `arms` against each other on the samples in `feeds_folder`: a Measurement each, in their order.
 
-    sessions: see `Interleaved`; fewer than 6 allow no 95 % interval.
+    sessions: see `Interleaved`, as for rounds; fewer than 6 allow no 95 % interval.
     cold_sessions: fresh processes of each arm for load, first inference and memory.
     progress: called after each session, with sessions done and sessions in all, cold ones first.
 
@@ -158,6 +161,14 @@ def measure(
             if progress is not None:
                 progress(done + 1, len(steps))
         return run.measurements()
+
+
+def warm_up(worker: Worker) -> int:
+    """Call what the worker has open for some milliseconds; about how many nanoseconds a call takes then."""
+    latency = max(1, *worker.time(1))
+    if latency < WARM_UP_NS:
+        latency = max(1, min(worker.time(min(LONGEST_WARM_UP_CALLS, WARM_UP_NS // latency))))
+    return latency
 
 
 def run_outputs(arm: Arm, feeds_folder: Path, out_folder: Path, *, timeout_s: float = 600.0) -> int:
@@ -197,8 +208,9 @@ class _Log:
 
     arm: Arm
     size_bytes: int | None
+    query_calls: int = 1
     chunk: int = 0
-    chunk_ns: float = 0.0
+    latency_ns: int = 0
     sessions: list[tuple[tuple[int, ...], ...]] = field(default_factory=list)
     import_ns: list[int] = field(default_factory=list)
     load_ns: list[int] = field(default_factory=list)
@@ -206,14 +218,10 @@ class _Log:
     peak_rss_bytes: list[int] = field(default_factory=list)
 
     def warm_up(self, worker: Worker, feeds_folder: Path) -> None:
-        """Open the arm and call it for some milliseconds; the chunk's size is set once, so that sessions are alike."""
+        """Open the arm and call it for some milliseconds."""
         worker.open(feeds_folder)  # which calls it once, as binding it does
-        latency = max(1, *worker.time(1))
-        if latency < WARM_UP_NS:
-            latency = max(1, *worker.time(min(LONGEST_WARM_UP_CALLS, WARM_UP_NS // latency))[-1:])
-        if not self.chunk:
-            self.chunk = chunk_calls(latency)
-            self.chunk_ns = self.chunk * latency
+        latency = warm_up(worker)
+        self.latency_ns = self.latency_ns or latency
 
     def start_cold(self, worker: Worker, feeds_folder: Path) -> None:
         reply = worker.open(feeds_folder)

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekit.bench.accuracy import PERCENT_METRICS, Accuracy
 from edgekit.bench.report import Report, Row
-from edgekit.bench.statistics import Interval, timed_calls
+from edgekit.bench.statistics import Interval, Ratio, timed_calls
 from edgekit.bench.units import round_duration
 from edgekit.errors import MissingDependencyError
 
@@ -47,7 +47,7 @@ def latency_against_accuracy(report: Report, *, name: str = "scatter") -> str:
     """
     if not _plotted(report):
         return ""
-    return _svg(scatter_figure(report), name)
+    return svg_element(scatter_figure(report), name)
 
 
 def latency_distributions(report: Report, *, name: str = "distributions") -> str:
@@ -55,13 +55,45 @@ def latency_distributions(report: Report, *, name: str = "distributions") -> str
 
     name: unlike that of any other figure of the page.
     """
-    return _svg(distribution_figure(report), name)
+    return svg_element(distribution_figure(report), name)
+
+
+def ratio_intervals(report: Report, *, name: str = "ratios") -> str:
+    """Each arm's time over the base's (log), with its 95 % interval; "" without another arm.
+
+    name: unlike that of any other figure of the page.
+    """
+    if not _compared(report):
+        return ""
+    return svg_element(ratio_figure(report), name)
+
+
+def ratio_figure(report: Report) -> Figure:
+    """The figure behind `ratio_intervals`; at least one row must have a ratio."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    with drawing_style():
+        compared = _compared(report)[::-1]  # the first on top
+        figure, axes = empty_figure(height_inches=0.9 + 0.34 * len(compared))
+        axes.axvline(1.0, color=TEXT, linewidth=1.2)
+        for height, (row, ratio) in enumerate(compared):
+            bounded = ratio if ratio.low > 0 else Interval(ratio.value, ratio.value, ratio.value)
+            axes.errorbar(bounded.value, height, xerr=_bars(bounded), color=_color(report, row), **POINT)
+        axes.set_yticks(range(len(compared)), [row.name for row, _ in compared])
+        axes.set_ylim(-0.6, len(compared) - 0.4)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _position: f"{ratio:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel(f"time / {report.base} (log scale)")
+        return figure
 
 
 def scatter_figure(report: Report) -> Figure:
     """The figure behind `latency_against_accuracy`; at least one row must have both."""
-    with _style():
-        figure, axes = _figure(height_inches=4.2)
+    with drawing_style():
+        figure, axes = empty_figure(height_inches=4.2)
         plotted = _plotted(report)
         for row, x, y in plotted:
             axes.errorbar(x.value, y.value, xerr=_bars(x), yerr=_bars(y), color=_color(report, row), **POINT)
@@ -75,8 +107,8 @@ def scatter_figure(report: Report) -> Figure:
 
 def distribution_figure(report: Report) -> Figure:
     """The figure behind `latency_distributions`."""
-    with _style():
-        figure, axes = _figure(height_inches=0.9 + 0.55 * len(report.rows))
+    with drawing_style():
+        figure, axes = empty_figure(height_inches=0.9 + 0.55 * len(report.rows))
         rows = report.rows[::-1]  # the first on top
         limits = [_strip(axes, height, row, color=_color(report, row)) for height, row in enumerate(rows)]
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
@@ -112,11 +144,15 @@ def _plotted(report: Report) -> list[tuple[Row, Interval, Interval]]:
     return plotted
 
 
+def _compared(report: Report) -> list[tuple[Row, Ratio]]:
+    return [(row, row.ratio) for row in report.rows if row.ratio is not None]
+
+
 def _accuracies(report: Report) -> list[Accuracy]:
     return [row.accuracy for row in report.rows if row.accuracy is not None]
 
 
-def _bars(interval: Interval) -> list[list[float]]:
+def _bars(interval: Interval | Ratio) -> list[list[float]]:
     """Lengths of an error bar below and above, in matplotlib's form."""
     return [[max(0.0, interval.value - interval.low)], [max(0.0, interval.high - interval.value)]]
 
@@ -125,7 +161,12 @@ def _color(report: Report, row: Row) -> str:
     return PALETTE[report.rows.index(row) % len(PALETTE)]
 
 
-def _style() -> Any:
+def drawing_style() -> Any:
+    """The context that every figure is drawn in.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
     except ImportError as error:
@@ -133,7 +174,8 @@ def _style() -> Any:
     return mpl.rc_context(STYLE)
 
 
-def _figure(*, height_inches: float) -> tuple[Figure, Any]:
+def empty_figure(*, height_inches: float) -> tuple[Figure, Any]:
+    """A figure as wide as a page, with one pair of axes; inside `drawing_style`."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -193,7 +235,7 @@ def _place_labels(figure: Figure, axes: Any, points: Sequence[tuple[float, float
         taken.append(box)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg_element(figure: Figure, name: str) -> str:
     """The figure as an <svg> element: page colours for placeholders, and ids unlike other figures'."""
     import matplotlib as mpl
 

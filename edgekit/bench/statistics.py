@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -31,6 +32,20 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """A percentile that is not given, since there are fewer samples than it asks for.
+
+    percentile: which one. count: how many samples there are. needed: its minimum count.
+    upper: what it does not exceed, see `percentile_upper`; None where that cannot be said either.
+    """
+
+    percentile: float
+    count: int
+    needed: int
+    upper: float | None
 
 
 @dataclass(frozen=True)
@@ -62,14 +77,23 @@ def compare(head: Calls, base: Calls) -> Ratio:
     Raises:
         MeasurementError: the two were not measured in the same sessions and rounds.
     """
+    log_ratios = session_log_ratios(head, base)
+    location = hodges_lehmann(log_ratios)
+    return Ratio(math.exp(location.value), math.exp(location.low), math.exp(location.high), len(log_ratios))
+
+
+def session_log_ratios(head: Calls, base: Calls) -> list[float]:
+    """For each session the median, over its rounds, of the log of the two chunks' ratio of minima.
+
+    Raises:
+        MeasurementError: as `compare`.
+    """
     if [len(session) for session in head] != [len(session) for session in base] or not head or not all(head):
         raise MeasurementError("the two arms were not measured in the same sessions and rounds; measure them together")
-    log_ratios = [
+    return [
         float(np.median([math.log(chunk_minimum(h) / chunk_minimum(b)) for h, b in zip(*pair, strict=True)]))
         for pair in zip(head, base, strict=True)
     ]
-    location = hodges_lehmann(log_ratios)
-    return Ratio(math.exp(location.value), math.exp(location.low), math.exp(location.high), len(log_ratios))
 
 
 def chunk_minimum(chunk: Sequence[int]) -> int:
@@ -77,11 +101,11 @@ def chunk_minimum(chunk: Sequence[int]) -> int:
     return max(1, min(chunk[1:] or chunk))
 
 
-def hodges_lehmann(values: Sequence[float]) -> Interval:
-    """Centre of a symmetric distribution: the median of pairwise means, with the exact signed-rank interval.
+def hodges_lehmann(values: Sequence[float], *, alpha: float = ALPHA / 2) -> Interval:
+    """Centre of a symmetric distribution: the median of pairwise means, between exact signed-rank bounds.
 
-    The interval is the 95 % one. With fewer than 6 values no such interval exists: the bounds are then minus
-    and plus infinity.
+    alpha: chance of each bound to miss the centre, on its side; 2.5 % make the 95 % interval. Where n values allow no
+        bound as sure as that (the chance of the surest is 2^-n) it is infinite.
 
     Source: Hodges and Lehmann, "Estimates of location based on rank tests", 1963; Hollander and Wolfe,
         section 3.3.
@@ -89,30 +113,19 @@ def hodges_lehmann(values: Sequence[float]) -> Interval:
     x = np.asarray(values, dtype=np.float64)
     rows, columns = np.triu_indices(len(x))
     means = np.sort((x[rows] + x[columns]) / 2)
-    left_out = _left_out(len(x))
+    left_out = int(np.searchsorted(signed_rank_cdf(len(x)), alpha, side="right"))  # P(T+ < left_out) <= alpha
     if left_out == 0:
         return Interval(float(np.median(means)), -math.inf, math.inf)
     return Interval(float(np.median(means)), float(means[left_out - 1]), float(means[len(means) - left_out]))
 
 
-def signed_rank_counts(n: int) -> list[int]:
-    """How many of the 2^n sign patterns give each sum of positive ranks, 0 to n(n+1)/2."""
-    counts = [1]
+@lru_cache(maxsize=64)
+def signed_rank_cdf(n: int) -> Floats:
+    """P(T+ <= k) for k = 0..n(n+1)/2, T+ the sum of the positive ranks where each sign is a coin's toss."""
+    chances = np.ones(1)
     for rank in range(1, n + 1):
-        shifted = [0] * rank + counts
-        counts = [a + b for a, b in zip(counts + [0] * rank, shifted, strict=True)]
-    return counts
-
-
-def _left_out(n: int) -> int:
-    """k for which the k-th least and largest pairwise mean bound the interval: P(T+ < k) <= 2.5 %; or 0."""
-    allowed = ALPHA / 2 * 2**n
-    total = 0
-    for k, count in enumerate(signed_rank_counts(n)):
-        total += count
-        if total > allowed:
-            return k
-    return 0
+        chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
+    return np.cumsum(chances)
 
 
 def timed_calls(calls: Calls) -> npt.NDArray[np.int64]:
@@ -137,6 +150,50 @@ def percentile(samples: npt.ArrayLike, q: float) -> Interval | None:
     high = int(np.searchsorted(below, 1 - ALPHA / 2, side="left"))
     rank = math.ceil(round(q / 100 * n, 9)) - 1
     return Interval(float(ordered[rank]), float(ordered[max(low - 1, 0)]), float(ordered[min(high, n - 1)]))
+
+
+def percentile_upper(samples: npt.ArrayLike, q: float) -> float | None:
+    """What the q-th percentile does not exceed, by the one-sided 95 % binomial bound: an observed value.
+
+    None where no observed value is as sure as that: with fewer than log(0.05) / log(q / 100) samples even the largest
+    lies below the percentile more often than once in 20.
+    """
+    ordered = np.sort(np.asarray(samples))
+    below = _binomial_cdf(len(ordered), q / 100)
+    rank = int(np.searchsorted(below, 1 - ALPHA, side="left"))
+    return float(ordered[rank]) if rank < len(ordered) else None
+
+
+def withheld(samples: npt.ArrayLike, percentiles: Sequence[float]) -> tuple[Withheld, ...]:
+    """Those of `percentiles` for which there are too few samples, with what can be said of them."""
+    count = len(np.asarray(samples))
+    return tuple(
+        Withheld(q, count, MINIMUM_COUNTS[q], percentile_upper(samples, q))
+        for q in percentiles
+        if count < MINIMUM_COUNTS[q]
+    )
+
+
+def median(samples: npt.ArrayLike) -> Interval:
+    """The median between the order statistics of its exact 95 % interval; infinite below 6 samples, with no interval.
+
+    Source: the sign test; Conover, "Practical Nonparametric Statistics", section 3.2.
+    """
+    ordered = np.sort(np.asarray(samples, dtype=np.float64))
+    value = float(np.median(ordered))
+    left_out = int(np.searchsorted(_binomial_cdf(len(ordered), 0.5), ALPHA / 2, side="right"))
+    if left_out == 0:
+        return Interval(value, -math.inf, math.inf)
+    return Interval(value, float(ordered[left_out - 1]), float(ordered[len(ordered) - left_out]))
+
+
+def over_sessions(values: Sequence[float]) -> Interval:
+    """Centre of a positive quantity's values, one a session: `hodges_lehmann` on their logs.
+
+    With fewer than 6 sessions there is no interval: the bounds are then 0 and infinity.
+    """
+    location = hodges_lehmann([math.log(value) for value in values])
+    return Interval(math.exp(location.value), math.exp(location.low), math.exp(location.high))
 
 
 def _binomial_cdf(n: int, p: float) -> Floats:

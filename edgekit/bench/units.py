@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from edgekit.bench.accuracy import PERCENT_METRICS, Accuracy
-from edgekit.bench.statistics import Interval, Ratio
+from edgekit.bench.statistics import Interval, Ratio, Withheld
 
 NOTHING = "-"
 
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_ENERGIES = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"))
 _RATES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 Cell = tuple[str, str]
@@ -32,7 +35,15 @@ def duration_cell(interval: Interval | None) -> Cell:
     if interval is None:
         return NOTHING, ""
     scale, _ = _scale(interval.value, _DURATIONS)
-    return duration(interval.value), f"[{digits(interval.low / scale)}, {digits(interval.high / scale)}]"
+    return duration(interval.value), _bounds(interval, scale)
+
+
+def percentile_cell(interval: Interval | None, withheld: Withheld | None) -> Cell:
+    """As `duration_cell`; where there are too few calls, `withheld` and `384 of 662, ≤ 12.1 µs`: calls, and a bound."""
+    if interval is not None or withheld is None:
+        return duration_cell(interval)
+    bound = f", ≤ {duration(withheld.upper)}" if withheld.upper is not None else ""
+    return "withheld", f"{withheld.count} of {withheld.needed}{bound}"
 
 
 def size(size_bytes: float | None) -> str:
@@ -49,6 +60,29 @@ def rate(per_s: float | None) -> str:
         return NOTHING
     scale, unit = _scale(per_s, _RATES)
     return f"{digits(per_s / scale)}{unit}/s"
+
+
+def rate_cell(interval: Interval | None) -> Cell:
+    """`163k/s` and `[160, 166]`, bounds in the value's unit."""
+    if interval is None:
+        return NOTHING, ""
+    scale, _ = _scale(interval.value, _RATES)
+    return rate(interval.value), _bounds(interval, scale)
+
+
+def share_cell(interval: Interval | None) -> Cell:
+    """`50.1 %` and `[48.0, 52.3]`."""
+    if interval is None:
+        return NOTHING, ""
+    return f"{digits(100 * interval.value)} %", _bounds(interval, 0.01)
+
+
+def energy_cell(interval: Interval | None) -> Cell:
+    """`1.20 mJ` and `[1.18, 1.22]` of microjoules; `unavailable` where this machine does not tell."""
+    if interval is None:
+        return "unavailable", ""
+    scale, unit = _scale(interval.value, _ENERGIES)
+    return f"{digits(interval.value / scale)} {unit}", _bounds(interval, scale)
 
 
 def accuracy_cell(accuracy: Accuracy | None) -> Cell:
@@ -76,6 +110,13 @@ def digits(value: float) -> str:
     if abs(value) >= 99.95:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+
+
+def _bounds(interval: Interval, scale: float) -> str:
+    """`[6.02, 6.31]`, or `no interval` where a bound is infinite."""
+    if math.isinf(interval.high):
+        return "no interval"
+    return f"[{digits(interval.low / scale)}, {digits(interval.high / scale)}]"
 
 
 def _scale(value: float, scales: tuple[tuple[float, str], ...]) -> tuple[float, str]:

@@ -4,7 +4,9 @@ Commands, each with its fields and its reply:
 
     import   arm                -> import_ns; what runs the arm
     open     arm, feeds         -> load_ns, first_inference_ns, and import_ns if it had to import
-    time     calls, start       -> ns: the calls' times, raw
+    time     calls, start       -> ns: the calls' times, raw; energy_uj: of all of them, if `energy` was asked for and
+                                   this machine tells it, else null
+    serve    arrivals_ns        -> service_ns, latency_ns: of one call for each arrival, see `scenarios.arrivals`
     outputs  feeds, out         -> samples: how many samples' outputs were written to the folder `out`
     stats                       -> peak_rss_bytes, or null where the system does not say
     close                       -> {}
@@ -25,24 +27,22 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 from edgekit.bench.arms import arm_from_json
 from edgekit.bench.bound import Bound, Peer
+from edgekit.bench.energy import energy_reader
+from edgekit.bench.inputs import Inputs, read_inputs, refuse_mixed_shapes, refuse_no_batch
 from edgekit.bench.peers import import_runtime, open_peer
 from edgekit.bench.placement import settle
 from edgekit.bench.samples import read_samples, write_samples
+from edgekit.bench.scenarios.arrivals import serve
+from edgekit.bench.slowdown import slowed
 from edgekit.errors import MeasurementError
+from edgekit.runtime import Session  # noqa: F401 - loaded before anything is timed, so that no arm's load pays for it
 from edgekit.tensors import Array, Feeds
-
-VARIED_INPUTS = 16
-"""So many samples take turns in the timed calls: one cached input makes any model look faster than it is."""
-
-WAITING_COST_NS = 1_000
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -54,13 +54,14 @@ class ArmHost:
     def __init__(self) -> None:
         self._peer: Peer | None = None
         self._bound: Bound | None = None
-        self._samples: list[Feeds] = []
+        self._inputs = Inputs((), ())
         self._slowdown: float | None = None
         self._imported = False
         self.commands: dict[str, Callable[[Request], Reply]] = {
             "import": self._import,
             "open": self._open,
             "time": self._time,
+            "serve": self._serve,
             "outputs": self._outputs,
             "stats": lambda _request: {"peak_rss_bytes": peak_rss_bytes()},
             "close": self._close,
@@ -77,20 +78,40 @@ class ArmHost:
     def _open(self, request: Request) -> Reply:
         self._close({})
         arm = arm_from_json(request["arm"])
-        samples = read_samples(Path(request["feeds"]))
-        self._samples = [{name: np.array(array) for name, array in feeds.items()} for feeds in samples[:VARIED_INPUTS]]
         self._slowdown = arm.slowdown
         reply: Reply = {} if self._imported else self._import(request)
-        reply["load_ns"], peer = _timed(lambda: open_peer(arm, self._samples[0]))
+        self._inputs = read_inputs(arm, Path(request["feeds"]))
+        first = self._inputs.feeds[0]
+        reply["load_ns"], peer = _timed(lambda: open_peer(arm, first))
         self._peer = peer
-        reply["first_inference_ns"], _ = _timed(lambda: peer.run(self._samples[0]))
+        reply["first_inference_ns"], outputs = _timed(lambda: peer.run(first))
+        if arm.batch > 1:
+            refuse_no_batch(outputs, first)
         return reply
 
     def _time(self, request: Request) -> Reply:
+        bound, calls, start = self._ready(), request["calls"], request["start"]
+        read_uj = energy_reader() if request.get("energy") else None
+        begin_uj = read_uj() if read_uj else 0
+        times = time_calls(bound, self._inputs.written, calls=calls, start=start)
+        return {"ns": times, "energy_uj": read_uj() - begin_uj if read_uj else None}
+
+    def _serve(self, request: Request) -> Reply:
+        bound, samples = self._ready(), self._inputs.written
+
+        def service(number: int) -> None:
+            bound.write(samples[number % len(samples)])
+            bound.call()
+
+        return asdict(serve(request["arrivals_ns"], service))
+
+    def _ready(self) -> Bound:
+        """What is open, bound to buffers at the first call."""
         if self._bound is None:
-            _refuse_mixed_shapes(self._samples)
-            self._bound = slowed(self._opened().bind(self._samples[0]), self._slowdown)
-        return {"ns": time_calls(self._bound, self._samples, calls=request["calls"], start=request["start"])}
+            refuse_mixed_shapes(self._inputs.feeds)
+            network = self._opened().bind(self._inputs.feeds[0])
+            self._bound = slowed(self._inputs.around(network), self._slowdown)
+        return self._bound
 
     def _outputs(self, request: Request) -> Reply:
         peer = self._opened()
@@ -123,27 +144,7 @@ class ArmHost:
         return self._peer
 
 
-def slowed(bound: Bound, share: float | None) -> Bound:
-    """`bound`, each call of which takes `share` longer by a busy wait: a slowdown of a size that is known.
-
-    What the waiting itself costs lies within 1 us that every share adds, 0 too, so that the times of two shares stand
-    to each other as 1 + share do. None leaves `bound` as it is.
-    """
-    if share is None:
-        return bound
-    clock, call, factor = time.perf_counter_ns, bound.call, 1.0 + share
-
-    def slow_call() -> None:
-        begin = clock()
-        call()
-        until = begin + (clock() - begin + WAITING_COST_NS) * factor
-        while clock() < until:
-            pass
-
-    return replace(bound, call=slow_call)
-
-
-def time_calls(bound: Bound, samples: Sequence[Feeds], *, calls: int, start: int) -> list[int]:
+def time_calls(bound: Bound, samples: Sequence[Any], *, calls: int, start: int) -> list[int]:
     """Nanoseconds of each of `calls` calls; before each, untimed, the next sample from `start` is written."""
     clock, write, call, count = time.perf_counter_ns, bound.write, bound.call, len(samples)
     times: list[int] = []
@@ -223,14 +224,6 @@ def _timed(step: Callable[[], Any]) -> tuple[int, Any]:
 def _run_all(peer: Peer, samples: Sequence[Feeds]) -> Iterator[dict[str, Array]]:
     for feeds in samples:
         yield peer.run(feeds)
-
-
-def _refuse_mixed_shapes(samples: Sequence[Feeds]) -> None:
-    shapes = {tuple((name, feeds[name].shape) for name in sorted(feeds)) for feeds in samples}
-    if len(shapes) > 1:
-        raise MeasurementError(
-            f"samples to be timed have {len(shapes)} different shapes; a latency belongs to one: give one"
-        )
 
 
 if __name__ == "__main__":

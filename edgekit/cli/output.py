@@ -26,12 +26,12 @@ def json_option(function: F) -> F:
         "--json",
         "json_path",
         metavar="FILE",
-        callback=_refuse_no_folder,
+        callback=refuse_no_folder,
         help="Write the result as JSON to FILE; - is stdout, in place of the table.",
     )(function)
 
 
-def _refuse_no_folder(_ctx: click.Context, _option: click.Parameter, path: str | None) -> str | None:
+def refuse_no_folder(_ctx: click.Context, _option: click.Parameter, path: str | None) -> str | None:
     """Before the work: a result that took minutes must have somewhere to go."""
     if path not in (None, "-") and (Path(path).is_dir() or not Path(path).parent.is_dir()):
         raise click.BadParameter(f"{path!r} is not a file in a folder that is there; create the folder first")

@@ -14,6 +14,7 @@ from edgekit.cli.output import stdout, table
 
 if TYPE_CHECKING:
     from edgekit.bench.report import Report
+    from edgekit.bench.scenarios.report import ScenarioReport
 
 
 def candidates_json(bundle: Bundle) -> dict[str, Any]:
@@ -95,9 +96,19 @@ def show_contents(bundle: Bundle) -> None:
     show_candidates(bundle)
 
 
-def show_reports(reports: Sequence[Report]) -> None:
+def report_data(report: Report | ScenarioReport) -> dict[str, Any]:
+    """A benchmark's report as JSON."""
+    from edgekit.bench.report import Report, report_to_json
+    from edgekit.bench.scenarios.report import scenario_to_json
+
+    return report_to_json(report) if isinstance(report, Report) else scenario_to_json(report)
+
+
+def show_reports(reports: Sequence[Report | ScenarioReport]) -> None:
     """The table of each benchmark report."""
     from edgekit.bench.render import terminal_table
+    from edgekit.bench.report import Report
+    from edgekit.bench.scenarios.report import scenario_table
 
     for report in reports:
-        stdout().print(terminal_table(report))
+        stdout().print(terminal_table(report) if isinstance(report, Report) else scenario_table(report))

@@ -133,6 +133,16 @@ def digits(split: Split) -> tuple[Array, Array]:
     Raises:
         MissingDependencyError: scikit-learn is not installed.
     """
+    pixels, labels = digit_pixels(split)
+    return prepare_images(pixels, DIGITS_INPUT), labels
+
+
+def digit_pixels(split: Split) -> tuple[Array, Array]:
+    """The images behind `digits`: (n, 8, 8) float64 of whole numbers from 0 to 16, and labels (n,) int64.
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed.
+    """
     try:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -142,7 +152,7 @@ def digits(split: Split) -> tuple[Array, Array]:
     rows = np.arange(len(bunch.target))
     train, test = train_test_split(rows, test_size=0.25, random_state=0, stratify=bunch.target)
     chosen = train if split == "train" else test
-    return prepare_images(bunch.images[chosen], DIGITS_INPUT), bunch.target[chosen]
+    return bunch.images[chosen], bunch.target[chosen]
 
 
 def _find(name: str) -> Path | None:

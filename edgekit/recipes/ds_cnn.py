@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.processing.audio import Mfcc, fit_length, mfcc, prepare_clips, to_float
+from edgekit.processing.labels import best_class
 from edgekit.recipes.data import Split, spoken_digits
 from edgekit.recipes.recipe import Budget, Recipe, Sample
 from edgekit.recipes.training import Training, trained
@@ -121,4 +122,7 @@ recipe = Recipe(
     evaluation=evaluation,
     metric="top1",
     budget=Budget(max_drop=0.01),
+    raw=lambda: spoken_digits().split("test")[0],
+    preprocess=lambda clip: {"features": prepare_clips([clip], FEATURES)},
+    postprocess=lambda outputs: best_class(outputs["scores"]),
 )

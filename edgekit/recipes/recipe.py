@@ -50,9 +50,13 @@ class Recipe:
     metric: a name of `edgekit.bench.accuracy.METRICS`, or a function (outputs, target) -> float of one sample; more is
         better.
     budget: how much of the metric a compressed variant may lose.
+    raw: an iterable of samples as the device gets them, an array each: a clip, an image.
+    preprocess: makes the network's inputs, at their smallest sizes, of a raw sample. It and `raw` let a benchmark time
+        the whole way; both or neither.
+    postprocess: makes the answer of the network's outputs by name; needs `preprocess`.
 
     Raises:
-        RecipeError: an unusable name, no inputs or outputs, or an evaluation without a metric.
+        RecipeError: an unusable name, no inputs or outputs, or one of two parts that go together.
     """
 
     name: str
@@ -63,6 +67,9 @@ class Recipe:
     evaluation: Callable[[], Iterable[Sample]] | None = None
     metric: str | Metric | None = None
     budget: Budget = field(default_factory=Budget)
+    raw: Callable[[], Iterable[Array]] | None = None
+    preprocess: Callable[[Array], Feeds] | None = None
+    postprocess: Callable[[Mapping[str, Array]], Any] | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -73,6 +80,10 @@ class Recipe:
             raise RecipeError(f"recipe {self.name!r} declares no inputs or no outputs; name at least one of each")
         if (self.evaluation is None) != (self.metric is None):
             raise RecipeError(f"recipe {self.name!r}: evaluation and metric go together; give both or neither")
+        if (self.raw is None) != (self.preprocess is None) or (self.postprocess and not self.preprocess):
+            raise RecipeError(
+                f"recipe {self.name!r}: raw and preprocess go together, and postprocess needs them; give both or none"
+            )
         object.__setattr__(self, "inputs", {n: replace(spec, name=n) for n, spec in self.inputs.items()})
         object.__setattr__(self, "outputs", tuple(self.outputs))
         dim_ranges(self.inputs.values())
@@ -97,6 +108,27 @@ class Recipe:
         """What `evaluation` yields, nothing if there is none; raises RecipeError where it raises."""
         with self._naming("evaluation()"):
             yield from self.evaluation() if self.evaluation else ()
+
+    def raw_samples(self) -> Iterator[Array]:
+        """What `raw` yields, nothing if there is none; raises RecipeError where it raises."""
+        with self._naming("raw()"):
+            yield from self.raw() if self.raw else ()
+
+    def processed(self, sample: Array) -> Feeds:
+        """The network's inputs for a raw sample.
+
+        Raises:
+            RecipeError: the recipe has no `preprocess`.
+        """
+        if self.preprocess is None:
+            raise RecipeError(
+                f"recipe {self.name!r} has no processing to time; give it raw=... and preprocess=..., or leave it out"
+            )
+        return self.preprocess(sample)
+
+    def answer(self, outputs: Mapping[str, Array]) -> Any:
+        """The answer that `postprocess` makes of the network's outputs; the outputs themselves without it."""
+        return self.postprocess(outputs) if self.postprocess else outputs
 
     @contextlib.contextmanager
     def _naming(self, what: str) -> Iterator[None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.processing.image import ImageInput, prepare_images
+from edgekit.processing.labels import best_class
 from edgekit.recipes.data import Split, fashion_mnist
 from edgekit.recipes.recipe import Budget, Recipe, Sample
 from edgekit.recipes.training import Training, trained
@@ -113,4 +114,7 @@ recipe = Recipe(
     evaluation=evaluation,
     metric="top1",
     budget=Budget(max_drop=0.01),
+    raw=lambda: fashion_mnist("test")[0],
+    preprocess=lambda pixels: {"image": prepare_images(pixels[None], INPUT)},
+    postprocess=lambda outputs: best_class(outputs["scores"]),
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.recipes.data import digits
+from edgekit.processing.image import prepare_images
+from edgekit.processing.labels import best_class
+from edgekit.recipes.data import DIGITS_INPUT, digit_pixels, digits
 from edgekit.recipes.recipe import Budget, Recipe, Sample
 from edgekit.recipes.training import Training, trained
 from edgekit.tensors import Array, Feeds, TensorSpec
@@ -78,4 +80,7 @@ recipe = Recipe(
     evaluation=evaluation,
     metric="top1",
     budget=Budget(max_drop=0.01),
+    raw=lambda: digit_pixels("test")[0],
+    preprocess=lambda pixels: {"image": prepare_images(pixels[None], DIGITS_INPUT)},
+    postprocess=lambda outputs: best_class(outputs["scores"]),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from edgekit.errors import MeasurementError
 
 
 def test_an_arm_survives_json(model_arm: Arm) -> None:
-    assert arm_from_json(json.loads(json.dumps(arm_to_json(model_arm)))) == model_arm
+    for arm in (model_arm, replace(model_arm, batch=8), replace(model_arm, processing=True, recipe="r", slowdown=0.1)):
+        assert arm_from_json(json.loads(json.dumps(arm_to_json(arm)))) == arm
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,9 @@ def test_an_arm_survives_json(model_arm: Arm) -> None:
         ({"kind": "model", "files": {"model": "/m"}}, "needs backend, inputs, outputs"),
         ({"kind": "openvino", "files": {"model": "m.onnx"}}, "relative path"),
         ({"kind": "openvino", "files": {"model": "/m.onnx"}, "threads": 0}, "threads = 0"),
+        ({"kind": "openvino", "files": {"model": "/m.onnx"}, "batch": 0}, "batch = 0; expected at least 1"),
+        ({"kind": "openvino", "files": {"model": "/m.onnx"}, "processing": True}, "needs recipe"),
+        ({"kind": "torch", "recipe": "r", "processing": True, "batch": 2}, "and 1 where processing is timed"),
     ],
 )
 def test_an_arm_that_cannot_be_opened_is_refused(fields: dict, message: str) -> None:

@@ -56,3 +56,18 @@ def test_the_control_groups_quota_is_read_in_both_versions(
 def test_it_needs_no_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     assert fingerprint()["cores"]
+
+
+def test_stolen_time_is_read_where_the_system_tells_it(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 50 800 10 0 5 35 7 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert environment.cpu_times(stat) == (35, 1000)
+    assert environment.cpu_times(tmp_path / "gone") is None
+    stat.write_text("cpu  1 2 3\n")
+    assert environment.cpu_times(stat) is None
+
+
+def test_stolen_share_is_that_of_the_time_between() -> None:
+    assert environment.stolen_share((35, 1000), (45, 1200)) == 0.05
+    assert environment.stolen_share((35, 1000), (35, 1000)) is None
+    assert environment.stolen_share(None, (1, 2)) is None

@@ -16,7 +16,7 @@ from tiny_model import make_recipe
 
 from edgekit.bench import processes
 from edgekit.bench.arms import Arm
-from edgekit.bench.measure import chunk_calls, measure, rounds_of
+from edgekit.bench.measure import Interleaved, chunk_calls, measure, rounds_of
 from edgekit.bench.statistics import compare
 from edgekit.errors import MeasurementError
 
@@ -107,6 +107,14 @@ def test_arms_take_turns_in_an_order_that_the_seed_repeats(
     assert len({tuple(pair) for pair in rounds}) == 2
 
 
+def test_chunks_are_of_whole_queries(onnxruntime_arm: Arm, model_arm: Arm, feeds: Path) -> None:
+    with Interleaved([onnxruntime_arm, model_arm], feeds, rounds=2, query_calls={"ours": 7}) as run:
+        run.session()
+        single, sevens = (found.calls_ns for found in run.measurements())
+    assert all(len(chunk) >= 5 for chunk in single[0])
+    assert all(len(chunk) % 7 == 0 and len(chunk) >= 35 for chunk in sevens[0])
+
+
 @pytest.mark.skipif(not processes.CAN_FORK, reason="only forked workers are bound to CPUs")
 def test_the_arms_of_a_session_share_their_cpus(
     onnxruntime_arm: Arm, model_arm: Arm, feeds: Path, monkeypatch: pytest.MonkeyPatch
@@ -158,7 +166,7 @@ def test_chunks_are_sized_by_latency(latency_ns: float, calls: int) -> None:
     assert chunk_calls(latency_ns) == calls
 
 
-@pytest.mark.parametrize(("chunk_ns", "rounds"), [(0, 12), (12.5e6, 12), (30e6, 5), (100e6, 3), (9e9, 3)])
+@pytest.mark.parametrize(("chunk_ns", "rounds"), [(0, 8), (18.75e6, 8), (30e6, 5), (100e6, 3), (9e9, 3)])
 def test_rounds_are_few_where_calls_are_long(chunk_ns: float, rounds: int) -> None:
     assert rounds_of(chunk_ns) == rounds
 

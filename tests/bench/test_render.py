@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from example_reports import example_report, measurement
 
 from edgekit.bench.render import column_titles, html, label, markdown, row_cells, terminal_table
 from edgekit.bench.report import build_report
+from edgekit.bench.units import duration
 
 
 def test_a_line_reads_well() -> None:
@@ -18,9 +20,10 @@ def test_a_line_reads_well() -> None:
     line = [" ".join(filter(None, cell)) for cell in row_cells(report.rows[0])]
     assert line[0] == "edgekit (openvino f32)"
     assert re.fullmatch(r"\d\.\d\d µs \[\d\.\d\d, \d\.\d\d\]", line[1])
-    assert line[3].endswith("k/s")
-    assert line[4:9] == ["14.0 ms", "100 µs", "56.0 MB", "83.0 kB", "97.8 % [96.6, 98.7]"]
-    assert re.fullmatch(r"\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", line[9])
+    assert re.fullmatch(r"withheld 384 of 662, ≤ \d\.\d\d µs", line[3])
+    assert line[4].endswith("k/s")
+    assert line[5:10] == ["14.0 ms", "100 µs", "56.0 MB", "83.0 kB", "97.8 % [96.6, 98.7]"]
+    assert re.fullmatch(r"\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", line[10])
     assert column_titles(report)[-2:] == ["top1", "time / onnxruntime"]
 
 
@@ -35,7 +38,19 @@ def test_the_base_and_what_was_not_measured_are_plain() -> None:
     base, other = (row_cells(row) for row in report.rows)
     assert base[-1] == ("base", "")
     assert other[-1][1] == "no interval"
-    assert base[1] == base[8] == ("-", "")
+    assert base[1] == ("withheld", f"8 of 11, ≤ {duration(report.rows[0].withheld[0].upper)}")
+    assert base[2] == ("withheld", "8 of 64")
+    assert base[9] == ("-", "")
+
+
+def test_tags_stand_under_the_arms_name_and_are_explained_below() -> None:
+    slow, other = measurement("slow", 1e6), measurement("other", 1e6)
+    falling = [[[int(ns * (1 - 0.02 * at)) for ns in chunk] for at, chunk in enumerate(s)] for s in slow.calls_ns]
+    report = build_report("t", [replace(slow, calls_ns=falling)], base="slow", fingerprint={})
+    assert row_cells(report.rows[0])[0] == ("slow (openvino f32)", "no-steady-state")
+    assert row_cells(build_report("t", [other], base="other", fingerprint={}).rows[0])[0][1] == ""
+    assert [note.partition(":")[0] for note in report.notes] == ["Processing out", "Withheld", "no-steady-state"]
+    assert "no-steady-state" in markdown([report])
 
 
 def test_the_terminal_table_shows_every_arm_in_a_common_width() -> None:
@@ -103,3 +118,15 @@ def test_labels_of_near_points_do_not_overlap() -> None:
     assert len(boxes) == 4
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
     assert all(figure.axes[0].bbox.x0 <= box.x0 and box.x1 <= figure.axes[0].bbox.x1 for box in boxes)
+
+
+def test_every_ratio_has_its_interval_in_the_chart_and_the_base_has_none() -> None:
+    from edgekit.bench.plots import ratio_figure, ratio_intervals
+
+    report = example_report()
+    compared = [row for row in report.rows if row.ratio is not None]
+    (axes,) = ratio_figure(report).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == [row.name for row in compared][::-1]
+    assert len(axes.containers) == len(compared) == len(report.rows) - 1
+    alone = replace(report, rows=tuple(row for row in report.rows if row.ratio is None))
+    assert ratio_intervals(alone) == ""

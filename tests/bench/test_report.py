@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,50 @@ def test_rows_hold_what_was_measured() -> None:
 def test_percentiles_of_too_few_calls_are_withheld() -> None:
     few = measurement("few", 1e6, sessions=1, rounds=2)
     (row,) = build_report("t", [few], base="few", fingerprint={}).rows
-    assert (row.p50_ns, row.p90_ns, row.throughput_per_s) == (None, None, None)
+    assert (row.p50_ns, row.p90_ns, row.p99_ns, row.throughput_per_s) == (None, None, None, None)
+    assert [(part.percentile, part.count, part.needed) for part in row.withheld] == [
+        (50, 8, 11),
+        (90, 8, 64),
+        (99, 8, 662),
+    ]
+    assert [part.upper is None for part in row.withheld] == [False, True, True]
+
+
+def test_p99_is_given_from_its_minimum_count_on() -> None:
+    (row,) = build_report("t", [measurement("many", 1e6, rounds=24)], base="many", fingerprint={}).rows
+    assert row.withheld == ()
+    assert row.p90_ns is not None
+    assert row.p99_ns is not None
+    assert row.p90_ns.value < row.p99_ns.value
+
+
+def test_a_report_says_whether_processing_was_in_the_calls() -> None:
+    out, raw = measurement("a", 1e6), measurement("a", 1e6)
+    raw = replace(raw, arm=replace(raw.arm, processing=True))
+    for one, word in ((out, "out"), (raw, "in")):
+        report = build_report("t", [one], base="a", fingerprint={})
+        assert report.processing == word
+        assert report.notes[0].startswith(f"Processing {word}: calls ")
+
+
+def test_rows_are_tagged_against_the_base() -> None:
+    base = measurement("base", 1e6)
+    tailed = [[[ns * (3 if at % 2 else 1) for at, ns in enumerate(c)] for c in s] for s in base.calls_ns]
+    arms = [replace(measurement("head", 1e6), calls_ns=tailed), base]
+    report = build_report("t", arms, base="base", fingerprint={})
+    assert [row.tags for row in report.rows] == [("tails-disagree",), ()]
+    assert report.notes[-1].startswith("tails-disagree: head takes ")
+
+
+def test_a_report_of_version_1_is_read_and_completed_from_its_raw_times() -> None:
+    report = example_report()
+    old = json.loads(json.dumps(report_to_json(report)))
+    old["edgekit_report"] = 1
+    del old["processing"]
+    for row in old["rows"]:
+        for name in ("p99_ns", "withheld", "tags"):
+            del row[name]
+    assert report_from_json(old) == report
 
 
 def test_unknown_arms_are_refused() -> None:
@@ -101,6 +145,9 @@ def _with(data: dict[str, Any], value: Any, *path: Any) -> dict[str, Any]:
         (lambda d: {"benchmarks": []}, "not an edgekit report"),
         (lambda d: _with(d, 99, "edgekit_report"), "version 99"),
         (lambda d: _without(d, "rows"), "damaged: KeyError: 'rows'"),
+        (lambda d: _without(d | {"edgekit_report": 1}, "rows"), "damaged: KeyError: 'rows'"),
+        (lambda d: _with(d | {"edgekit_report": 1}, "nobody", "base"), "damaged: KeyError: 'nobody'"),
+        (lambda d: _without(d, "processing"), "damaged: KeyError: 'processing'"),
         (lambda d: _without(d, "rows", 0, "load_ns"), "damaged: KeyError: 'load_ns'"),
         (lambda d: _with(d, "fast", "rows", 0, "load_ns"), "load_ns is 'fast'; expected float"),
         (lambda d: _with(d, 1, "rows", 0, "colour"), "unexpected keyword argument 'colour'"),

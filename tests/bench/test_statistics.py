@@ -12,11 +12,15 @@ from edgekit.bench.statistics import (
     bootstrap_mean,
     compare,
     hodges_lehmann,
+    median,
+    over_sessions,
     percentile,
-    signed_rank_counts,
+    percentile_upper,
+    signed_rank_cdf,
     throughput_per_s,
     timed_calls,
     wilson,
+    withheld,
 )
 from edgekit.errors import MeasurementError
 
@@ -34,10 +38,10 @@ def chunks(sessions: int, rounds: int, rng: np.random.Generator, *, factor: floa
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
-def test_signed_rank_counts_are_the_sums_of_every_sign_pattern(n: int) -> None:
+def test_signed_rank_cdf_counts_the_sums_of_every_sign_pattern(n: int) -> None:
     patterns = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     sums = patterns @ np.arange(1, n + 1)
-    assert signed_rank_counts(n) == np.bincount(sums).tolist()
+    assert signed_rank_cdf(n).tolist() == (np.cumsum(np.bincount(sums)) / 2**n).tolist()
 
 
 @pytest.mark.parametrize("n", [6, 7, 8, 10, 15, 20])
@@ -66,7 +70,7 @@ def test_hodges_lehmann_covers_as_often_as_its_exact_level_says() -> None:
     rng = np.random.default_rng(1)
     intervals = [hodges_lehmann(rng.standard_t(3, 8).tolist()) for _ in range(3000)]
     covered = np.mean([found.low <= 0 <= found.high for found in intervals])
-    exact = 1 - 2 * sum(signed_rank_counts(8)[:4]) / 2**8  # 0.961: the nearest level to 0.95 that 8 values allow
+    exact = 1 - 2 * signed_rank_cdf(8)[3]  # 0.961: the nearest level to 0.95 that 8 values allow
     assert abs(covered - exact) < 4 * math.sqrt(exact * (1 - exact) / 3000)
 
 
@@ -133,6 +137,60 @@ def test_percentile_intervals_cover_in_simulation() -> None:
         found = [percentile(rng.lognormal(0, 1, 200), q) for _ in range(1500)]
         covered = np.mean([interval.low <= expected <= interval.high for interval in found if interval])
         assert 0.94 <= covered <= 0.98
+
+
+@pytest.mark.parametrize(("q", "least"), [(50, 5), (90, 29), (95, 59), (99, 299)])
+def test_an_upper_bound_exists_from_log_alpha_over_log_q_samples_on(q: float, least: int) -> None:
+    assert least == math.ceil(math.log(0.05) / math.log(q / 100))
+    x = np.random.default_rng(0).permutation(least)
+    assert percentile_upper(x[x != 0], q) is None
+    assert percentile_upper(x, q) == least - 1  # the largest of them, and no less
+
+
+@pytest.mark.parametrize(("q", "n"), [(50, 40), (90, 50), (90, 500), (99, 700)])
+def test_the_upper_bound_is_scipys_one_sided_one(q: float, n: int) -> None:
+    x = np.random.default_rng(n).permutation(n).astype(float)
+    test = scipy_stats.quantile_test(x, q=0.0, p=q / 100, alternative="less")
+    assert percentile_upper(x, q) == test.confidence_interval(0.95).high
+
+
+def test_the_upper_bound_holds_in_simulation() -> None:
+    rng = np.random.default_rng(8)
+    truth = math.exp(scipy_stats.norm.ppf(0.99))
+    bounds = [percentile_upper(rng.lognormal(0, 1, 400), 99) for _ in range(2000)]
+    held = np.mean([bound is not None and truth <= bound for bound in bounds])
+    assert 0.94 <= held <= 0.99
+
+
+def test_what_is_withheld_says_how_many_it_has_and_needs() -> None:
+    found = withheld(np.arange(40), (50, 90, 99))
+    assert [(part.percentile, part.count, part.needed, part.upper) for part in found] == [
+        (90, 40, 64, 39.0),
+        (99, 40, 662, None),
+    ]
+    assert withheld(np.arange(700), (50, 90, 99)) == ()
+
+
+@pytest.mark.parametrize("n", [6, 7, 10, 25])
+def test_the_medians_interval_is_scipys_binomial_one(n: int) -> None:
+    x = np.random.default_rng(n).permutation(n).astype(float)
+    low, high = scipy_stats.quantile_test(x, q=0.0, p=0.5).confidence_interval(0.95)
+    found = median(x)
+    assert (found.low, found.value, found.high) == (low, np.median(x), high)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_the_median_of_few_has_no_interval(n: int) -> None:
+    found = median(range(n))
+    assert (found.value, found.low, found.high) == (np.median(range(n)), -math.inf, math.inf)
+
+
+def test_over_sessions_is_in_the_unit_of_the_values() -> None:
+    found = over_sessions([100.0, 110.0, 121.0, 100.0, 110.0, 121.0, 110.0])
+    assert found.value == pytest.approx(110.0)
+    assert (found.low, found.high) == pytest.approx((100.0, 121.0))
+    few = over_sessions([100.0, 121.0])
+    assert (few.value, few.low, few.high) == (pytest.approx(110.0), 0.0, math.inf)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 5), (1, 30), (250, 500), (978, 1000), (40, 40)])

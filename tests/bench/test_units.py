@@ -7,8 +7,20 @@ import math
 import pytest
 
 from edgekit.bench.accuracy import Accuracy
-from edgekit.bench.statistics import Interval, Ratio
-from edgekit.bench.units import accuracy_cell, digits, duration, duration_cell, rate, ratio_cell, size
+from edgekit.bench.statistics import Interval, Ratio, Withheld
+from edgekit.bench.units import (
+    accuracy_cell,
+    digits,
+    duration,
+    duration_cell,
+    energy_cell,
+    percentile_cell,
+    rate,
+    rate_cell,
+    ratio_cell,
+    share_cell,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +54,26 @@ def test_sizes_and_rates() -> None:
 def test_interval_bounds_are_in_the_unit_of_the_value() -> None:
     assert duration_cell(Interval(998_000, 990_000, 1_200_000)) == ("998 µs", "[990, 1200]")
     assert duration_cell(None) == ("-", "")
+
+
+def test_an_interval_without_bounds_is_none() -> None:
+    assert duration_cell(Interval(5_000, -math.inf, math.inf)) == ("5.00 µs", "no interval")
+    assert rate_cell(Interval(5_000, 0.0, math.inf)) == ("5.00k/s", "no interval")
+
+
+def test_a_withheld_percentile_says_why_and_what_it_does_not_exceed() -> None:
+    value = Interval(998_000, 990_000, 1_200_000)
+    assert percentile_cell(value, None) == duration_cell(value)
+    assert percentile_cell(None, Withheld(99, 384, 662, 12_100)) == ("withheld", "384 of 662, ≤ 12.1 µs")
+    assert percentile_cell(None, Withheld(99, 40, 662, None)) == ("withheld", "40 of 662")
+    assert percentile_cell(None, None) == ("-", "")
+
+
+def test_rates_shares_and_energies() -> None:
+    assert rate_cell(Interval(163_000, 160_000, 166_000)) == ("163k/s", "[160, 166]")
+    assert share_cell(Interval(0.501, 0.48, 0.5234)) == ("50.1 %", "[48.0, 52.3]")
+    assert energy_cell(Interval(1_200, 1_180, 1_220)) == ("1.20 mJ", "[1.18, 1.22]")
+    assert (rate_cell(None), share_cell(None), energy_cell(None)) == (("-", ""), ("-", ""), ("unavailable", ""))
 
 
 def test_accuracy_and_ratio_cells() -> None:

@@ -16,6 +16,7 @@ import pytest
 from tiny_model import INPUTS, OUTPUTS, make_recipe, reference
 
 from edgekit.bench.arms import Arm
+from edgekit.bench.inputs import RAW
 from edgekit.bench.measure import run_outputs
 from edgekit.bench.processes import Worker
 from edgekit.bench.samples import read_samples, write_samples
@@ -25,6 +26,18 @@ from edgekit.errors import MeasurementError
 from edgekit.tensors import TensorSpec
 
 KINDS = ["onnxruntime", "openvino", "torch", "model-onnxruntime", "bundle"]
+PADDING = """
+import numpy as np
+from edgekit.recipes import Recipe
+from edgekit.tensors import TensorSpec
+
+recipe = Recipe(
+    "padding", None, {"x": TensorSpec("float32", (1, 6))}, ("y",),
+    raw=lambda: (),
+    preprocess=lambda clip: {"x": np.pad(clip, (0, 6 - len(clip))).astype(np.float32)[None]},
+    postprocess=lambda outputs: int(outputs["y"].argmax()),
+)
+"""
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 
@@ -77,6 +90,30 @@ def test_every_kind_runs_ragged_samples_but_times_only_one_shape(kind_arm: Arm, 
             worker.time(5)
     for x, outputs in zip(ragged, read_samples(tmp_path / "out"), strict=True):
         np.testing.assert_allclose(outputs["y"], reference(x), rtol=1e-6, atol=1e-6)
+
+
+def test_every_kind_takes_a_batch_of_different_samples(kind_arm: Arm, feeds: Path) -> None:
+    with Worker(replace(kind_arm, batch=8)) as worker:
+        worker.open(feeds)
+        assert len(worker.time(5)) == 5
+    if kind_arm.kind != "bundle":
+        return
+    with Worker(replace(kind_arm, batch=9)) as worker, pytest.raises(MeasurementError, match="batch=9 is outside 1..8"):
+        worker.open(feeds)
+
+
+def test_a_call_with_processing_begins_with_a_raw_sample(onnxruntime_arm: Arm, tmp_path: Path) -> None:
+    """The raw samples have different lengths, which the recipe's processing brings to one."""
+    (tmp_path / "padding.py").write_text(PADDING, encoding="utf-8")
+    arm = replace(onnxruntime_arm, recipe=str(tmp_path / "padding.py"), processing=True)
+    write_samples(tmp_path / "raw", ({RAW: np.arange(n, dtype=np.int16)} for n in (2, 5, 6)))
+    with Worker(arm) as worker:
+        opened = worker.open(tmp_path / "raw")
+        assert opened["first_inference_ns"] > 0
+        assert len(worker.time(6)) == 6
+        served = worker.ask("serve", arrivals_ns=[1000, 2000, 3000])
+        assert served["latency_ns"]
+        assert len(served["latency_ns"]) == len(served["service_ns"])
 
 
 def test_the_timed_call_reads_the_sample_that_was_written(kind_arm: Arm, inputs: list[np.ndarray]) -> None:

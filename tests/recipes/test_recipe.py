@@ -37,6 +37,30 @@ def test_metric_and_evaluation_are_refused_alone(extra):
         Recipe("tiny", _never_called, {"a": IMAGE}, ("scores",), **extra)
 
 
+RAW, MAKE = {"raw": _never_called}, {"preprocess": _never_called}
+
+
+@pytest.mark.parametrize("extra", [RAW, MAKE, {"postprocess": _never_called}])
+def test_raw_samples_and_their_processing_are_refused_alone(extra):
+    with pytest.raises(RecipeError, match="raw and preprocess go together, and postprocess needs them"):
+        Recipe("tiny", _never_called, {"a": IMAGE}, ("scores",), **extra)
+
+
+def test_processing_without_any_is_refused_and_an_answer_is_then_the_outputs():
+    recipe = Recipe("tiny", _never_called, {"a": IMAGE}, ("scores",))
+    with pytest.raises(RecipeError, match="recipe 'tiny' has no processing to time"):
+        recipe.processed(None)
+    assert list(recipe.raw_samples()) == []
+    assert recipe.answer({"scores": 1}) == {"scores": 1}
+    assert Recipe("tiny", _never_called, {"a": IMAGE}, ("scores",), **RAW, **MAKE).raw is _never_called
+
+
+def test_what_raw_raises_names_the_recipe():
+    recipe = Recipe("tiny", _never_called, {"a": IMAGE}, ("scores",), **RAW, **MAKE)
+    with pytest.raises(RecipeError, match=r"recipe 'tiny': raw\(\) raised AssertionError"):
+        list(recipe.raw_samples())
+
+
 def test_inputs_that_share_a_dimension_must_allow_one_size_in_common():
     larger = TensorSpec("float32", ("batch", 3), ranges={"batch": (5, 8)})
     with pytest.raises(TensorError, match="do not meet"):

@@ -58,6 +58,18 @@ def test_model_exports_with_a_dynamic_batch(name):
 
 
 @every_recipe
+def test_processing_makes_the_evaluations_inputs_of_raw_samples(name, skip_without_data):
+    skip_without_data(name)
+    recipe = load_recipe(name)
+    for raw, (feeds, _) in itertools.islice(zip(recipe.raw_samples(), recipe.evaluation(), strict=True), 5):
+        made = check_feeds(recipe.input_specs, recipe.processed(raw))
+        assert all(np.array_equal(made[key], feeds[key]) for key in recipe.inputs)
+    scores = np.zeros((1, 10), np.float32)
+    scores[0, 7] = 1.0
+    assert recipe.answer({"scores": scores}) == 7
+
+
+@every_recipe
 def test_calibration_is_256_samples_that_fit_the_inputs_and_stay_the_same(name, skip_without_data):
     skip_without_data(name)
     recipe = load_recipe(name)
