@@ -49,9 +49,14 @@ Reply = dict[str, Any]
 
 
 class ArmHost:
-    """The open session of this process and what was bound to it."""
+    """The open session of this process and what was bound to it.
 
-    def __init__(self) -> None:
+    channel: files that this process is spoken to by; a child has its own, and lets go of these, since the other side
+        would not see this process end while a child holds them.
+    """
+
+    def __init__(self, channel: Sequence[int] = ()) -> None:
+        self._channel = channel
         self._peer: Peer | None = None
         self._bound: Bound | None = None
         self._inputs = Inputs((), ())
@@ -131,6 +136,8 @@ class ArmHost:
             raise MeasurementError("a process that holds an arm cannot fork")
         if pid := os.fork():
             return {"pid": pid}
+        for file in self._channel:
+            os.close(file)
         try:
             _serve_at(request["door"], self, lambda: settle(request["cpus"], request["seed"]))
             os._exit(0)  # what the parent would do at its end is not the child's to do
@@ -183,7 +190,8 @@ def peak_rss_bytes() -> int | None:
 def main() -> None:
     """Serve commands until standard input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to the parent as well, and the parent decides
-    _serve(sys.stdin, _private_stdout(), ArmHost())
+    replies = _private_stdout()
+    _serve(sys.stdin, replies, ArmHost(channel=(sys.stdin.fileno(), replies.fileno())))
 
 
 def _serve(requests: TextIO, replies: TextIO, host: ArmHost) -> None:

@@ -54,10 +54,10 @@ INCONCLUSIVE_CODES = {"report": 4, "fail": 3, "pass": 0}
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=120.0,
+    default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long one step of a model may take: opening it, or a chunk of calls.",
+    help="How long one step of a model may take: opening it, a chunk of calls, or the whole evaluation.",
 )
 @click.option("--markdown", type=FILE, help="Write the report as Markdown, for a comment or a step summary.")
 @click.option("--junit", type=FILE, help="Write the verdicts as JUnit XML.")

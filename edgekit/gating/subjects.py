@@ -119,8 +119,7 @@ def shipped_variant(subject: Subject) -> str:
 def tensors_of(subject: Subject) -> tuple[Mapping[str, TensorSpec], tuple[str, ...]]:
     """Inputs by name, and names of the outputs, as the file itself declares them.
 
-    An ONNX file's dynamic dimensions have no range of their own: they are given 1, so that names and dtypes can be
-    held against the other side's.
+    An ONNX file's dynamic dimensions have no range of their own: they are given one that holds 1 alone.
     """
     if subject.path.suffix == ".edgekit":
         manifest = open_bundle(subject.path).manifest
@@ -135,4 +134,6 @@ def _spec(value: object) -> TensorSpec:
     name = str(getattr(value, "name", ""))
     if shape is None or dtype is None:
         raise MeasurementError(f"input {name!r} of the graph has no shape or dtype; run onnx.shape_inference on it")
-    return TensorSpec(dtype.numpy().name, tuple(dim if isinstance(dim, int) else 1 for dim in shape), name=name)
+    dims = tuple(dim if isinstance(dim, int) else f"{name}_dim{axis}" for axis, dim in enumerate(shape))
+    ranges = {dim: (1, 1) for dim in dims if isinstance(dim, str)}
+    return TensorSpec(dtype.numpy().name, dims, ranges=ranges, name=name)

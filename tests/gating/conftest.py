@@ -20,7 +20,15 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
     onnx = pytest.importorskip("onnx", reason="the test models are made with onnx")
     pytest.importorskip("onnxruntime", reason="the test models run on onnxruntime")
 
-    def make(name: str, *, value: float | None = None, dtype: str = "float32", x: str = "x", doc: str = "") -> Path:
+    def make(
+        name: str,
+        *,
+        value: float | None = None,
+        dtype: str = "float32",
+        x: str = "x",
+        doc: str = "",
+        batch: int | str = "batch",
+    ) -> Path:
         helper = onnx.helper
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         weights = np.random.default_rng(1).standard_normal((6, 4)).astype(dtype)
@@ -32,8 +40,8 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
         graph = helper.make_graph(
             nodes,
             "tiny",
-            [helper.make_tensor_value_info(x, kind, ["batch", 6])],
-            [helper.make_tensor_value_info("y", kind, ["batch", 4])],
+            [helper.make_tensor_value_info(x, kind, [batch, 6])],
+            [helper.make_tensor_value_info("y", kind, [batch, 4])],
             [onnx.numpy_helper.from_array(weights, "w")],
             doc_string=doc,
         )

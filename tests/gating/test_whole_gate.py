@@ -101,10 +101,11 @@ def test_folders_match_by_name_and_what_is_alone_is_incomparable(make_model: Mak
     [
         ({"x": "image"}, r"the inputs are \['x'\] in the base and \['image'\] in the head"),
         ({"dtype": "float64"}, "input 'x' is .*float32.* in the base and .*float64.* in the head"),
+        ({"batch": 2}, "input 'x' is .*3, 6.* in the base and .*2, 6.* in the head"),
     ],
 )
 def test_models_of_other_tensors_are_incomparable(make_model: Make, head: dict, reason: str) -> None:
-    report = run(make_model("a.onnx"), make_model("b.onnx", **head))
+    report = run(make_model("a.onnx", batch=3), make_model("b.onnx", **{"batch": 3, **head}))
     assert report.outcome is Outcome.INCOMPARABLE
     assert len(report.verdicts) == 1
     assert re.search(reason, report.verdicts[0].reason)

@@ -77,7 +77,7 @@ class Rules:
     profile: Profile = PROFILES["pr"]
     metrics: tuple[str, ...] = METRICS
     seed: int = 0
-    timeout_s: float = 120.0
+    timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
         for metric in self.metrics:
