@@ -145,6 +145,7 @@ def test_accuracy_is_judged_on_the_same_samples(machine: Machine) -> None:
     assert found.outcome is Outcome.FAIL
     assert (found.base, found.head) == (1.0, 0.97)
     assert found.pairs == 4000
+    assert "(120 samples lost, 0 gained: exact McNemar p = " in found.reason
     few = by_metric([pair(scores=(right[:100], right[:100]))], "accuracy")["accuracy"]
     assert few.outcome is Outcome.INCONCLUSIVE
     assert few.needed is None or few.needed > 0

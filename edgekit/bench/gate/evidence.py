@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Protocol
 
@@ -132,6 +132,7 @@ class LostScore:
 
     losses: Floats
     seed: int = 0
+    _bounds: dict[float, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def value(self) -> float:
@@ -142,13 +143,19 @@ class LostScore:
         return len(self.losses)
 
     def low(self, alpha: float) -> float:
-        return bootstrap_mean(self.losses, levels=(alpha,), seed=self.seed)[0]
+        return self._bound(alpha)
 
     def high(self, alpha: float) -> float:
-        return bootstrap_mean(self.losses, levels=(1 - alpha,), seed=self.seed)[0]
+        return self._bound(1 - alpha)
 
     def needed(self, threshold: float, alpha: float) -> int | None:
         return _samples_for(abs(threshold - self.value), float(self.losses.var()), alpha)
+
+    def _bound(self, level: float) -> float:
+        """Each level is resampled once: it takes a second for 10,000 samples."""
+        if level not in self._bounds:
+            self._bounds[level] = bootstrap_mean(self.losses, levels=(level,), seed=self.seed)[0]
+        return self._bounds[level]
 
 
 def lost_scores(base: npt.ArrayLike, head: npt.ArrayLike, *, seed: int = 0) -> LostShare | LostScore:

@@ -22,6 +22,7 @@ import numpy as np
 from edgekit.bench import steady
 from edgekit.bench.arms import Arm
 from edgekit.bench.gate.evidence import Counted, Evidence, PairedRatios, detectable, log_ratios, lost_scores
+from edgekit.bench.gate.reasons import reason
 from edgekit.bench.gate.verdict import Outcome, Verdict
 from edgekit.bench.measure import Interleaved, Measurement
 from edgekit.bench.statistics import Floats, Interval, session_log_ratios, timed_calls
@@ -189,6 +190,7 @@ class _Trial:
     def __post_init__(self) -> None:
         arms = (self.pair.base, self.pair.head)
         self._run = Interleaved(arms, self.pair.feeds, seed=self.rules.seed, timeout_s=self.rules.timeout_s)
+        self._lost = lost_scores(*self.pair.scores, seed=self.rules.seed) if self.pair.scores else None
         wanted = [metric for metric in METRICS if metric in self.rules.metrics]
         self.keys: list[Key] = [(self.pair.model, metric) for metric in wanted if self._applies(metric)]
 
@@ -226,8 +228,8 @@ class _Trial:
         if metric == "size":
             return Counted(float(head.size_bytes or 0) / float(base.size_bytes or 1) - 1)
         if metric == "accuracy":
-            assert self.pair.scores is not None  # noqa: S101 - _applies has asked
-            return lost_scores(*self.pair.scores, seed=self.rules.seed)
+            assert self._lost is not None  # noqa: S101 - _applies has asked
+            return self._lost
         if metric == "latency":
             return PairedRatios(tuple(session_log_ratios(head.calls_ns, base.calls_ns)), self.rules.profile.looks)
         return PairedRatios(log_ratios(_cold(head, metric), _cold(base, metric)), self.rules.profile.looks)
@@ -255,7 +257,7 @@ class _Trial:
             seconds=self._seconds(metric),
             detectable=detectable(evidence, threshold, ALPHA) if measured else None,
             needed=evidence.needed(threshold, ALPHA) if outcome is Outcome.INCONCLUSIVE else None,
-            reason=_reason(metric, evidence, threshold, outcome),
+            reason=reason(metric, evidence, threshold, outcome=outcome, alpha=ALPHA),
             tags=self._tags() if metric == "latency" else (),
         )
 
@@ -282,26 +284,3 @@ def _cold(measurement: Measurement, metric: str) -> list[int]:
         return list(measurement.peak_rss_bytes)
     pairs = zip(measurement.load_ns, measurement.first_inference_ns, strict=True)
     return [load + first for load, first in pairs]
-
-
-_WORSE = {"latency": "slower", "load": "slower to load", "rss": "more memory", "size": "larger", "accuracy": "lost"}
-
-
-def _reason(metric: str, evidence: Evidence, threshold: float, outcome: Outcome) -> str:
-    """The verdict in words, with the bound that decided it."""
-    worse, allowed = _WORSE[metric], _amount(metric, threshold)
-    if outcome is Outcome.FAIL:
-        return f"at least {_amount(metric, evidence.low(ALPHA))} {worse}; {allowed} is allowed"
-    if outcome is Outcome.PASS:
-        return f"at most {_amount(metric, evidence.high(ALPHA))} {worse}; {allowed} is allowed"
-    between = f"between {_amount(metric, evidence.low(ALPHA))} and {_amount(metric, evidence.high(ALPHA))} {worse}"
-    needed = evidence.needed(threshold, ALPHA)
-    what = "samples" if metric == "accuracy" else "sessions"
-    more = f"; about {needed} {what} would tell" if needed is not None else ""
-    if evidence.low(ALPHA) > threshold:
-        return f"{between}: above {allowed} on its own, but not surely so as one of several metrics{more}"
-    return f"{between}, and {allowed} is allowed{more}"
-
-
-def _amount(metric: str, change: float) -> str:
-    return f"{change:.4f}" if metric == "accuracy" else f"{change * 100:.1f} %"
