@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import edgekit.gate
-from edgekit.bench.gate.codec import gate_from_json, read_results
+from edgekit.bench.gate.codec import gate_from_json
 from edgekit.bench.gate.verdict import GateReport, Outcome, Verdict
+from edgekit.bench.results import read_results
 from edgekit.bench.statistics import Interval
 
 pytest_plugins = ["pytester"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -176,48 +176,13 @@ def _tags(calls_ns: Calls, base_calls_ns: Calls | None) -> tuple[str, ...]:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the report as JSON, for `read_reports`.
+    """Write the report as JSON, for `edgekit.bench.results.read_reports`.
 
     Raises:
         MeasurementError: the file cannot be written.
     """
     with replacing(path, error=MeasurementError) as draft:
         draft.write_text(json.dumps(report_to_json(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def read_reports(path: Path) -> list[Report]:
-    """The reports in a JSON file: one that `write_report` wrote, a list of several, or pytest-benchmark's form.
-
-    Raises:
-        MeasurementError: the file is not there, not JSON, or holds anything but such reports.
-    """
-    return read_each(path, report_from_json)
-
-
-def read_each(path: Path, from_json: Callable[[Any], Made]) -> list[Made]:
-    """What `from_json` makes of the value in a JSON file, of each one if that is a list, or of pytest-benchmark's file.
-
-    Raises:
-        MeasurementError: the file is not there, not JSON, an empty list, or `from_json` refuses what it holds.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        results = [from_json(part) for part in _parts(data)]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise MeasurementError(f"{path} cannot be read as a report: {error}") from error
-    except MeasurementError as error:
-        raise MeasurementError(f"{path}: {error}") from error
-    if not results:
-        raise MeasurementError(f"{path} holds no report; make one with: edgekit bench ... --json FILE")
-    return results
-
-
-def _parts(data: Any) -> list[Any]:
-    from edgekit.bench.pytest_json import is_pytest_benchmark, report_parts  # it is made of reports itself
-
-    if is_pytest_benchmark(data):
-        return list(report_parts(data))
-    return data if isinstance(data, list) else [data]
 
 
 def report_to_json(report: Report) -> dict[str, Any]:

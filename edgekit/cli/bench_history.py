@@ -80,7 +80,7 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
 
 def _read(files: list[Path]) -> Iterator[tuple[str, Report]]:
     """One file at a time: the raw times of hundreds would fill the memory."""
-    from edgekit.bench.report import read_reports
+    from edgekit.bench.results import read_reports
 
     for path in files:
         for report in read_reports(path):

@@ -27,7 +27,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @json_option
 def command(results: tuple[Path, ...], output: Path, json_path: str | None) -> None:
     """Render one or more results of bench and gate as a page that needs no other file."""
-    from edgekit.bench.gate.codec import read_results
+    from edgekit.bench.results import read_results
 
     if output.suffix not in (".html", ".md"):
         raise MeasurementError(f"{output}: a report is written as .html or .md")

@@ -8,7 +8,8 @@ from edgekit.bench.environment import fingerprint
 from edgekit.bench.fingerprints import differences, software_differences
 from edgekit.bench.gate.judge import Profile
 from edgekit.bench.gate.verdict import Outcome, Verdict
-from edgekit.bench.report import Report, Row, read_reports
+from edgekit.bench.report import Report, Row
+from edgekit.bench.results import read_reports
 from edgekit.bench.statistics import Interval
 from edgekit.errors import MeasurementError
 from edgekit.gating.pairs import Pairing, incomparable

@@ -12,8 +12,9 @@ import pytest
 from example_gates import FASTER, SLOWER, UNBOUNDED, example_gate, full_gate
 from example_reports import example_report
 
-from edgekit.bench.gate.codec import gate_from_json, gate_to_json, read_results
+from edgekit.bench.gate.codec import gate_from_json, gate_to_json
 from edgekit.bench.report import report_to_json
+from edgekit.bench.results import read_results
 from edgekit.errors import MeasurementError
 
 

@@ -17,10 +17,10 @@ from example_reports import example_report
 from pytest_benchmark.stats import Stats
 
 import edgekit.benchmark
-from edgekit.bench.gate.codec import read_results
 from edgekit.bench.gate.judge import PROFILES
 from edgekit.bench.pytest_json import _stats, from_pytest_benchmark, to_pytest_benchmark
-from edgekit.bench.report import Report, read_reports, write_report
+from edgekit.bench.report import Report, write_report
+from edgekit.bench.results import read_reports, read_results
 from edgekit.bench.statistics import timed_calls
 from edgekit.cli.main import cli
 from edgekit.errors import MeasurementError
@@ -144,7 +144,7 @@ def _make_suite(pytester: pytest.Pytester) -> None:
         """
         from pathlib import Path
         import pytest
-        from edgekit.bench.report import read_reports
+        from edgekit.bench.results import read_reports
 
         @pytest.mark.benchmark(disable_gc=True)
         @pytest.mark.parametrize("arm", ["edgekit", "onnxruntime", "openvino", "litert", "torch"])

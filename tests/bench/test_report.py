@@ -13,7 +13,8 @@ import pytest
 from example_reports import example_report, measurement
 
 from edgekit.bench.accuracy import Accuracy
-from edgekit.bench.report import build_report, read_reports, report_from_json, report_to_json, write_report
+from edgekit.bench.report import build_report, report_from_json, report_to_json, write_report
+from edgekit.bench.results import read_reports
 from edgekit.bench.statistics import compare
 from edgekit.errors import MeasurementError
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from edgekit.bench.gate.verdict import GateReport, Outcome, Verdict
-from edgekit.bench.report import Report, instance, read_each, report_from_json
-from edgekit.bench.scenarios.report import KEY as SCENARIO_KEY
-from edgekit.bench.scenarios.report import ScenarioReport, scenario_from_json
+from edgekit.bench.report import instance
 from edgekit.bench.statistics import Interval
 from edgekit.errors import MeasurementError
 
@@ -89,18 +86,3 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise TypeError(f"{name} is {value!r}; expected a list of texts")
     return tuple(value)
-
-
-def read_results(path: Path) -> list[Report | ScenarioReport | GateReport]:
-    """What is in a file of `edgekit bench` or `edgekit gate`: a result, a list of them, or pytest-benchmark's form.
-
-    Raises:
-        MeasurementError: the file is not there, not JSON, or holds anything but such results.
-    """
-    return read_each(path, _result)
-
-
-def _result(data: Any) -> Report | ScenarioReport | GateReport:
-    if isinstance(data, dict) and KEY in data:
-        return gate_from_json(data)
-    return scenario_from_json(data) if isinstance(data, dict) and SCENARIO_KEY in data else report_from_json(data)

@@ -1,4 +1,4 @@
 """Stored results over time: series that belong together, and where they changed.
 
-series (changepoints) -> render, plots
+series (changepoints) -> words -> render, plots
 """

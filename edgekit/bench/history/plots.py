@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from edgekit.bench.history.render import metric_title, value_text
 from edgekit.bench.history.series import Series, levels
+from edgekit.bench.history.words import metric_title, value_text
 from edgekit.bench.plots import PALETTE, TEXT, drawing_style, empty_figure, svg_element
 
 if TYPE_CHECKING:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.bench.accuracy import PERCENT_METRICS
 from edgekit.bench.history.series import Change, History, Series
-from edgekit.bench.units import duration, size
+from edgekit.bench.history.words import metric_title, value_text
 
-METRIC_TITLES = {"latency": "p50", "load": "load", "rss": "peak RSS", "size": "size"}
 CHANGE_TITLES = ["since", "arm", "metric", "before", "after", "change (95 %)", "p", "direction"]
 
 
@@ -28,20 +26,6 @@ def summary(history: History) -> str:
     changes = sum(len(series.changes) for series in tested)
     looked_at = f"{len(tested)} of {len(history.series)} series tested"
     return f"{_count(changes, 'change')} in {looked_at}; chance of a false alarm among them: {history.alpha:g}"
-
-
-def value_text(series: Series, value: float) -> str:
-    """A value in the series' unit: `6.13 µs`, `56.2 MB`, `97.8 %`."""
-    if series.unit == "ns":
-        return duration(value)
-    if series.unit == "bytes":
-        return size(value)
-    return f"{value:.2%}".replace("%", " %") if series.unit in PERCENT_METRICS else f"{value:.4g}"
-
-
-def metric_title(series: Series) -> str:
-    """`p50`, or the name of the accuracy metric."""
-    return METRIC_TITLES.get(series.metric, series.unit)
 
 
 def history_page(history: History) -> str:
