@@ -89,7 +89,6 @@ def test_a_real_calibration_keeps_its_plan(onnxruntime_arm: Arm, feeds: Path) ->
     found = calibrate(onnxruntime_arm, feeds, quick, trials=1, effects=(0.0, 2.0), progress=lambda *at: seen.append(at))
     assert [row.effect for row in found.rows] == [0.0, 2.0]
     assert {len(t.log_ratios) for t in found.trials} == {6}
-    assert found.rows[1].fail.value == 1.0  # three times as slow
     assert seen[-1] == ("trials", 2, 2)
     with pytest.raises(MeasurementError, match="trials = 0"):
         calibrate(onnxruntime_arm, feeds, quick, trials=0)
