@@ -114,6 +114,19 @@ def test_chunks_are_of_whole_queries(onnxruntime_arm: Arm, model_arm: Arm, feeds
     assert all(len(chunk) % 7 == 0 and len(chunk) >= 35 for chunk in sevens[0])
 
 
+def test_where_nothing_can_be_forked_each_session_starts_fresh_processes(
+    onnxruntime_arm: Arm,
+    model_arm: Arm,
+    feeds: Path,
+    started: list[subprocess.Popen],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "CAN_FORK", False)
+    found = measure([onnxruntime_arm, model_arm], feeds, sessions=2, cold_sessions=0, rounds=2)
+    assert [len(m.calls_ns) for m in found] == [2, 2]
+    assert len(started) == 4
+
+
 @pytest.mark.skipif(not processes.CAN_FORK, reason="only forked workers are bound to CPUs")
 def test_the_arms_of_a_session_share_their_cpus(
     onnxruntime_arm: Arm, model_arm: Arm, feeds: Path, monkeypatch: pytest.MonkeyPatch
