@@ -12,20 +12,68 @@ import mmap
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 PAGE_BYTES = 4096
+BUSY = 0.25  # of a CPU's time; the process that asks the questions takes a few percent of one
+LEAST_TICKS = 8  # of a hundredth of a second: a share of fewer says little
 _pads: list[object] = []  # held for as long as the process lives
 
 
-def draw_cpus(threads: int, order: random.Random) -> tuple[int, ...]:
-    """As many of this process's CPUs as there are threads; empty, which is all of them, where that leaves no choice."""
-    if sys.platform != "linux":
-        return ()
-    allowed = sorted(os.sched_getaffinity(0))
-    return tuple(sorted(order.sample(allowed, threads))) if threads < len(allowed) else ()
+class Cpus:
+    """Draws the CPUs of each session: as many as there are threads, among those that others leave alone.
+
+    Which those are shows in what ran, during a session, on the CPUs that it did not use. It matters most for long calls:
+    one of 50 ms never has a core to itself that another process takes every 50 ms.
+    """
+
+    def __init__(self, threads: int, *, seed: int, stat: Path = Path("/proc/stat")) -> None:
+        self._threads = threads
+        self._order = random.Random(seed)  # noqa: S311 - it draws CPUs, nothing secret
+        self._stat = stat
+        self._busy: dict[int, float] = {}
+        self._used: tuple[int, ...] = ()
+
+    def draw(self) -> tuple[int, ...]:
+        """The CPUs of the next session; empty, which is all of them, where the threads leave no choice."""
+        allowed = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+        if self._threads >= len(allowed):
+            return ()
+        quiet = [cpu for cpu in allowed if self._busy.get(cpu, 0.0) < BUSY]
+        chosen = self._order.sample(quiet if len(quiet) >= self._threads else allowed, self._threads)
+        self._used = tuple(sorted(chosen))
+        return self._used
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """A session: learns from it how busy others keep the CPUs that were not drawn for it."""
+        before = cpu_loads(self._stat)
+        yield
+        for cpu, (busy, total) in cpu_loads(self._stat).items():
+            spent, passed = busy - before.get(cpu, (busy, total))[0], total - before.get(cpu, (busy, total))[1]
+            if cpu not in self._used and passed >= LEAST_TICKS:
+                self._busy[cpu] = spent / passed
+
+
+def cpu_loads(stat: Path) -> dict[int, tuple[int, int]]:
+    """Clock ticks since the start that each CPU was busy, and all of them; none where the system does not tell."""
+    try:
+        lines = stat.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return {}
+    found = {}
+    for words in (line.split() for line in lines):
+        if len(words) >= 9 and words[0].startswith("cpu") and words[0][3:].isdigit():
+            ticks = [int(word) for word in words[1:9]]
+            found[int(words[0][3:])] = (
+                sum(ticks) - ticks[3] - ticks[4],
+                sum(ticks),
+            )  # but idle, and waiting for a disk
+    return found
 
 
 def settle(cpus: Sequence[int], seed: int) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgekit.bench.arms import Arm
-from edgekit.bench.placement import draw_cpus
+from edgekit.bench.placement import Cpus
 from edgekit.bench.processes import Nurseries, Worker
 
 SESSIONS_OF_A_NURSERY = 5
@@ -25,7 +25,7 @@ class Sessions:
     """
 
     def __init__(self, *, threads: int, seed: int, timeout_s: float) -> None:
-        self._threads = threads
+        self._cpus = Cpus(threads, seed=seed)
         self._order = random.Random(seed)  # noqa: S311 - it draws an order, nothing secret
         self._nurseries = Nurseries(timeout_s=timeout_s)
         self._opened = 0
@@ -36,11 +36,13 @@ class Sessions:
         if self._opened % SESSIONS_OF_A_NURSERY == 0:
             self._nurseries.renew()
         self._opened += 1
-        cpus, place = draw_cpus(self._threads, self._order), self._order.getrandbits(32)
+        cpus, place = self._cpus.draw(), self._order.getrandbits(32)
         with ExitStack() as stack:
-            yield [
+            workers = [
                 stack.enter_context(self._nurseries.worker(arm, cpus=cpus, seed=place)) for arm in self.shuffled(arms)
             ]
+            with self._cpus.watched():
+                yield workers
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """The same in the next order that the seed gives."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 from tiny_model import reference
 
-from edgekit.bench import placement
 from edgekit.bench.arms import Arm
 from edgekit.bench.processes import CAN_FORK, Nurseries, Nursery
 from edgekit.bench.samples import read_samples
@@ -134,13 +132,3 @@ print([pad.nbytes for pad in placement._pads[1:]], len(placement._pads[0]), sort
     )
     assert first == again
     assert first != other
-
-
-def test_cpus_are_drawn_only_where_there_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda _pid: {2, 3, 5, 7})
-    order = random.Random(0)  # noqa: S311 - an order
-    drawn = {placement.draw_cpus(2, order) for _ in range(60)}
-    assert all(len(cpus) == 2 and set(cpus) <= {2, 3, 5, 7} for cpus in drawn)
-    assert len(drawn) == 6
-    assert placement.draw_cpus(4, order) == ()
-    assert placement.draw_cpus(9, order) == ()
