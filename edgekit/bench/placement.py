@@ -27,8 +27,8 @@ _pads: list[object] = []  # held for as long as the process lives
 class Cpus:
     """Draws the CPUs of each session: as many as there are threads, among those that others leave alone.
 
-    Which those are shows in what ran, during a session, on the CPUs that it did not use. It matters most for long calls:
-    one of 50 ms never has a core to itself that another process takes every 50 ms.
+    Which those are shows in what ran, during a session, on the CPUs that it did not use. It matters most for long
+    calls: one of 50 ms never has a core to itself that another process takes every 50 ms.
     """
 
     def __init__(self, threads: int, *, seed: int, stat: Path = Path("/proc/stat")) -> None:
