@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from edgekit.gating.revisions import checked_out, made_at
 from edgekit.gating.stored import compare_stored, is_stored
 from edgekit.gating.subjects import Data, Subject, find_subjects
 from edgekit.progress import Progress, silent
+from edgekit.recipes import load_recipe
 
 NOTED_THEFT = 0.01
 
@@ -153,21 +155,23 @@ def _found(
     with ExitStack() as stack:
         root = stack.enter_context(checked_out(side.revision, inside=here)) if side.revision else here
         folder.mkdir(parents=True)
+        output = folder / f"{_plain_name(side.name)}.edgekit"
         made = made_at(
             root,
             side.name,
-            output=folder / "built.edgekit",
+            output=output,
             command=making.command,
             only=making.only,
             progress=progress,
         )
-        yield find_subjects(made, _with_recipe(side.name, data, made), folder=folder, progress=progress)
+        if made == str(output) and data.recipe is None:  # judged on the data of the working folder's recipe, both sides
+            data = replace(data, recipe=load_recipe(side.name))
+        yield find_subjects(made, data, folder=folder, progress=progress)
 
 
-def _with_recipe(name: str, data: Data, made: str) -> Data:
-    """A recipe's bundle is judged on the data of the recipe as it is in the working folder, on both sides."""
-    from edgekit.recipes import load_recipe
-
-    if data.recipe is not None or not made.endswith("built.edgekit"):
-        return data
-    return replace(data, recipe=load_recipe(name))
+def _plain_name(reference: str) -> str:
+    """What a recipe's bundle is called: `kws` for recipes/kws.py."""
+    return (
+        re.sub(r"[^A-Za-z0-9._-]", "-", Path(reference).name.replace(".py:", "-").removesuffix(".py")).lstrip("._-")
+        or "model"
+    )

@@ -93,3 +93,12 @@ def test_a_recipe_is_built_by_the_code_of_its_own_tree(project: Path) -> None:
         for root, number in ((tree, 1), (project, 2)):
             with pytest.raises(MeasurementError, match=f"version {number}"):
                 made_at(root, "recipe.py", output=project / "x.edgekit", progress=silent)
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"), [("recipes/kws.py", "kws"), ("kws.py:small", "kws-small"), ("a.b:c", "a.b-c"), ("x", "x")]
+)
+def test_a_recipes_bundle_is_called_by_its_file(reference: str, name: str) -> None:
+    from edgekit.gate import _plain_name
+
+    assert _plain_name(reference) == name
