@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,8 @@ def test_every_form_is_written(asked: list[dict], tmp_path: Path) -> None:
     assert ET.parse(files["junit"]).getroot().tag == "testsuites"  # noqa: S314 - our own file
 
 
-def test_options_reach_the_gate(asked: list[dict]) -> None:
+def test_options_reach_the_gate(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/edgekit", "gate", "--build-command", "make model", "kws.py"])
     result = run(
         "--base-rev", "main", "pass", "--profile", "nightly", "--threshold", "latency=0.03", "--metric", "latency",
         "--max-drop", "0.2", "--only", "f32", "--build-command", "make model", "--seed", "7",
@@ -77,7 +79,7 @@ def test_options_reach_the_gate(asked: list[dict]) -> None:
     assert call["rules"].seed == 7
     assert call["data"].max_drop == 0.2
     assert call["making"] == module.Making("make model", ("f32",))
-    assert call["command"].startswith("edgekit ")
+    assert call["command"] == "edgekit gate --build-command 'make model' kws.py"
 
 
 @pytest.mark.parametrize(
