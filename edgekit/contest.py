@@ -17,7 +17,7 @@ from edgekit.bench.peers import torch_module
 from edgekit.bench.report import PROCESSING
 from edgekit.bench.samples import write_samples
 from edgekit.bench.units import duration
-from edgekit.building.samples import Samples, lay_out_samples
+from edgekit.building.samples import Samples, golden_samples, lay_out_samples
 from edgekit.building.variants import FLOAT, REFERENCE
 from edgekit.bundle import Bundle, Payload, TargetEntry
 from edgekit.errors import MeasurementError, did_you_mean
@@ -80,10 +80,7 @@ def samples_of(bundle: Bundle, contest: Contest, folder: Path) -> Samples:
     """The recipe's data, or the bundle's golden inputs where there is no recipe, laid out below `folder`."""
     if contest.recipe is not None:
         return lay_out_samples(contest.recipe, folder / "samples")
-    golden = [bundle.golden_inputs(sample) for sample in range(bundle.manifest.golden_samples)]
-    first = {name: array.shape for name, array in golden[0].items()}  # a latency belongs to one shape
-    write_samples(folder / "golden", (g for g in golden if {name: array.shape for name, array in g.items()} == first))
-    return Samples(evaluation=None, targets=(), timing=folder / "golden", golden=folder / "golden")
+    return golden_samples(bundle, folder / "golden")
 
 
 def timed(arms: Sequence[Arm], contest: Contest, samples: Samples, folder: Path) -> tuple[list[Arm], Path]:

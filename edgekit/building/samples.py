@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bench.samples import write_samples
+from edgekit.bundle import Bundle
 from edgekit.export import traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.recipes.recipe import Recipe
@@ -50,6 +51,14 @@ def lay_out_samples(recipe: Recipe, folder: Path) -> Samples:
         timing=folder / "timing",
         golden=folder / "golden",
     )
+
+
+def golden_samples(bundle: Bundle, folder: Path) -> Samples:
+    """The bundle's golden inputs of the first one's shape, for latency where no recipe brings data, in `folder`."""
+    golden = [bundle.golden_inputs(sample) for sample in range(bundle.manifest.golden_samples)]
+    first = {name: array.shape for name, array in golden[0].items()}  # a latency belongs to one shape
+    write_samples(folder, (g for g in golden if {name: array.shape for name, array in g.items()} == first))
+    return Samples(evaluation=None, targets=(), timing=folder, golden=folder)
 
 
 def _golden(recipe: Recipe, real: list[dict[str, Array]]) -> list[dict[str, Array]]:

@@ -15,7 +15,7 @@ from edgekit.bench.gate.verdict import Outcome, Verdict
 from edgekit.bench.measure import run_outputs
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.bench.statistics import Floats
-from edgekit.building.samples import TIMED_SAMPLES, Samples, lay_out_samples
+from edgekit.building.samples import TIMED_SAMPLES, Samples, golden_samples, lay_out_samples
 from edgekit.bundle import open_bundle
 from edgekit.errors import MeasurementError
 from edgekit.gating.subjects import Subject, arm_of, shipped_variant, tensors_of
@@ -140,21 +140,12 @@ def samples_of(subject: Subject, recipe: Recipe | None, folder: Path) -> tuple[S
     """The recipe's real data; else a bundle's golden inputs; else, for an ONNX file, made up ones; and what to note."""
     if recipe is not None:
         return lay_out_samples(recipe, folder / "samples"), ""
-    timing, note = folder / "timing", ""
+    timing = folder / "timing"
     if subject.path.suffix == ".edgekit":
-        write_samples(timing, _golden(subject.path))
-    else:
-        write_samples(timing, _made_up(list(tensors_of(subject)[0].values())))
-        note = "the inputs are made up (normal, seeded), which suits latency alone; give real ones with --data"
+        return golden_samples(open_bundle(subject.path), timing), ""
+    write_samples(timing, _made_up(list(tensors_of(subject)[0].values())))
+    note = "the inputs are made up (normal, seeded), which suits latency alone; give real ones with --data"
     return Samples(evaluation=None, targets=(), timing=timing, golden=timing), note
-
-
-def _golden(path: Path) -> Iterator[dict[str, Array]]:
-    """The golden inputs of the first one's shape: a latency belongs to one."""
-    bundle = open_bundle(path)
-    golden = [bundle.golden_inputs(sample) for sample in range(bundle.manifest.golden_samples)]
-    first = {name: array.shape for name, array in golden[0].items()}
-    return (feeds for feeds in golden if {name: array.shape for name, array in feeds.items()} == first)
 
 
 def _made_up(inputs: Sequence[TensorSpec]) -> Iterator[dict[str, Array]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from edgekit.bench.environment import fingerprint
 from edgekit.bench.fingerprints import differences, software_differences
-from edgekit.bench.gate.judge import Profile
+from edgekit.bench.gate.evidence import Counted
+from edgekit.bench.gate.judge import ALPHA, Profile
+from edgekit.bench.gate.reasons import reason
 from edgekit.bench.gate.verdict import Outcome, Verdict
 from edgekit.bench.report import Report, Row
 from edgekit.bench.results import read_reports
@@ -54,14 +56,13 @@ def _arms(path: str) -> dict[str, tuple[Report, Row]]:
 
 def _other_job(name: str, base: Report, head: Report | None) -> Verdict:
     now = head.fingerprint if head is not None else fingerprint()
-    apart = differences(base.fingerprint, now) or software_differences(base.fingerprint, now)
-    if differences(base.fingerprint, now):
-        reason = f"the baseline is from another machine ({'; '.join(apart)})"
-    elif apart:
-        reason = f"the baseline was measured with other software ({'; '.join(apart)})"
+    if machine := differences(base.fingerprint, now):
+        why = f"the baseline is from another machine ({'; '.join(machine)})"
+    elif software := software_differences(base.fingerprint, now):
+        why = f"the baseline was measured with other software ({'; '.join(software)})"
     else:
-        reason = "the baseline was measured in another job; on this machine too, times move between jobs"
-    return incomparable(name, f"{reason}; {ADVICE}", "latency")
+        why = "the baseline was measured in another job; on this machine too, times move between jobs"
+    return incomparable(name, f"{why}; {ADVICE}", "latency")
 
 
 def _size(name: str, base: Row, head: Row, profile: Profile) -> list[Verdict]:
@@ -81,6 +82,6 @@ def _size(name: str, base: Row, head: Row, profile: Profile) -> list[Verdict]:
             pairs=0,
             seconds=0.0,
             detectable=None,
-            reason=f"{change * 100:.1f} % larger; {threshold * 100:.1f} % is allowed",
+            reason=reason("size", Counted(change), threshold, outcome=outcome, alpha=ALPHA),
         )
     ]
