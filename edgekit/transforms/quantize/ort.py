@@ -1,64 +1,96 @@
-"""onnxruntime's static quantizer: u8 asymmetric activations, s8 weights with a scale per channel."""
+"""onnxruntime's quantizers: pairs where its own kernels fuse them, weights alone, and ranges found on the device."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from edgekit.errors import BackendError, MissingDependencyError
 from edgekit.export import data_file
 from edgekit.quiet import quiet_logs
-from edgekit.tensors import Array
+from edgekit.transforms.quantize.workpiece import Workpiece
+
+BLOCK = 32  # weights that share a scale in `quantize_weights`
 
 
-def quantize(source: Path, destination: Path, *, samples: Sequence[dict[str, Array]], saturates: bool) -> None:
-    """See `edgekit.transforms.quantize.quantize`."""
+def quantize(work: Workpiece, destination: Path, *, calibrator: str, kept_float: Sequence[str] = ()) -> None:
+    """See `edgekit.transforms.quantize.quantize`: u8 activations with a zero point, s8 weights, outputs too.
+
+    The ranges are edgekit's: onnxruntime's own calibrators keep every activation of every sample.
+    """
+    with _refusing(), _quantization() as tools:
+        from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+        from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+        from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+        ranges = {
+            name: (np.array(low, np.float32), np.array(high, np.float32))
+            for name, (low, high) in work.ranges(calibrator).items()
+        }
+        quantizer = QDQQuantizer(
+            load_model_with_shape_infer(work.source),
+            True,  # weights have a scale for each output channel
+            work.saturates,
+            tools.QuantType.QInt8,
+            tools.QuantType.QUInt8,
+            TensorsData(CalibrationMethod.MinMax, ranges),
+            [],
+            list(kept_float),
+            list({*QDQRegistry, *QLinearOpsRegistry}),
+            {},
+        )
+        quantizer.quantize_model()
+        quantizer.model.save_model_to_file(str(destination), data_file(work.source).exists())
+
+
+def quantize_dynamic(work: Workpiece, destination: Path) -> None:
+    """See `edgekit.transforms.quantize.quantize`: s8 weights, and activations whose range is found in every call."""
+    with _refusing(), _quantization() as tools:
+        tools.quantize_dynamic(
+            work.source,
+            destination,
+            per_channel=True,
+            reduce_range=work.saturates,
+            weight_type=tools.QuantType.QInt8,
+            use_external_data_format=data_file(work.source).exists(),
+        )
+
+
+def quantize_weights(work: Workpiece, destination: Path, *, bits: int) -> None:
+    """See `edgekit.transforms.quantize.quantize`: the weights of MatMul alone, in blocks with a scale each."""
+    with _refusing(), _quantization():
+        import onnx
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+        quantizer = MatMulNBitsQuantizer(onnx.load(work.source), bits=bits, block_size=BLOCK, is_symmetric=True)
+        quantizer.process()
+        quantizer.model.save_model_to_file(str(destination), data_file(work.source).exists())
+
+
+@contextlib.contextmanager
+def _quantization() -> Iterator[Any]:
+    """onnxruntime's package of quantizers, whose advice to the root logger is not for our users."""
     try:
-        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+        from onnxruntime import quantization
     except ImportError as error:
         if error.name != "onnxruntime":
             raise BackendError(f"onnxruntime's quantizer cannot be imported: {error}") from error
         raise MissingDependencyError("onnxruntime", extra="export") from error
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._samples = iter(samples)
-
-        def get_next(self) -> dict[str, Array] | None:
-            return next(self._samples, None)
-
-    # It advises a pre-processing step through the root logger; our graph has had its equal.
-    with quiet_logs(), _with_shapes(source) as prepared:
-        try:
-            quantize_static(
-                prepared,
-                destination,
-                Reader(),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                reduce_range=saturates,
-                use_external_data_format=data_file(source).exists(),
-            )
-        except OSError:  # a full disk is not a verdict on the graph
-            raise
-        except Exception as error:  # the quantizer raises bare ValueErrors and worse
-            raise BackendError(f"onnxruntime's quantizer refused the graph: {error}") from error
+    with quiet_logs():
+        yield quantization
 
 
 @contextlib.contextmanager
-def _with_shapes(source: Path) -> Iterator[Path]:
-    """The graph with inferred shapes: without them the quantizer leaves out what it cannot type.
-
-    It lies beside `source`, where it finds the same file of weights.
-    """
-    import onnx
-
-    prepared = source.with_name(f"{source.stem}-shapes.onnx")
+def _refusing() -> Iterator[None]:
+    """Turn what a quantizer raises into a BackendError; a full disk is not a verdict on the graph."""
     try:
-        onnx.shape_inference.infer_shapes_path(str(source), str(prepared))
-        yield prepared
-    finally:
-        prepared.unlink(missing_ok=True)
+        yield
+    except (OSError, BackendError):
+        raise
+    except Exception as error:  # bare ValueErrors and worse
+        raise BackendError(f"onnxruntime's quantizer refused the graph: {error}") from error

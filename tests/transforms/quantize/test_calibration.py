@@ -11,7 +11,7 @@ from models import CONV, PAIR, samples
 
 from edgekit.errors import CalibrationError, TensorError
 from edgekit.recipes.recipe import Recipe
-from edgekit.transforms.quantize import calibration_samples
+from edgekit.transforms.quantize import Calibration
 
 GOOD = {"query": np.zeros((1, 4), np.float32), "key": np.zeros((1, 4), np.float32)}
 
@@ -27,7 +27,7 @@ def spoiled(name: str, value: float) -> dict[str, Any]:
 
 
 def test_every_sample_is_used() -> None:
-    found = calibration_samples(CONV)
+    found = list(Calibration(CONV))
     assert len(found) == len(samples({"image": (1, 3, 8, 8)}))
     np.testing.assert_array_equal(found[5]["image"], samples({"image": (1, 3, 8, 8)})[5]["image"])
 
@@ -36,18 +36,18 @@ def test_without_calibration_data_the_way_out_is_named() -> None:
     with pytest.raises(
         CalibrationError, match="'pairnet' has no calibration data, and int8 needs real samples.*--only f32"
     ):
-        calibration_samples(replace(PAIR, calibration=None))
+        Calibration(replace(PAIR, calibration=None))
 
 
 def test_evaluation_data_does_not_stand_in() -> None:
     recipe = replace(PAIR, calibration=None, evaluation=lambda: [(GOOD, 0)], metric="top1")
     with pytest.raises(CalibrationError, match="has no calibration data"):
-        calibration_samples(recipe)
+        Calibration(recipe)
 
 
 def test_empty_calibration_is_refused() -> None:
     with pytest.raises(CalibrationError, match="'pairnet': the calibration data is empty"):
-        calibration_samples(pair())
+        Calibration(pair())
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,24 @@ def test_empty_calibration_is_refused() -> None:
 )
 def test_bad_sample_is_refused_with_recipe_index_and_input(bad: Any, message: str) -> None:
     with pytest.raises(CalibrationError, match=f"'pairnet': calibration sample 2:? {message}"):
-        calibration_samples(pair(GOOD, GOOD, bad))
+        Calibration(pair(GOOD, GOOD, bad))
 
 
 def test_cause_is_kept() -> None:
     with pytest.raises(CalibrationError) as failure:
-        calibration_samples(pair({}))
+        Calibration(pair({}))
     assert isinstance(failure.value.__cause__, TensorError)
+
+
+def test_samples_are_asked_for_anew_each_time_and_never_all_held() -> None:
+    asked = []
+    calibration = Calibration(replace(PAIR, calibration=lambda: asked.append(1) or iter([GOOD] * 3)))
+    assert len(list(calibration)) == len(list(calibration)) == calibration.count == 3
+    assert len(asked) == 3  # the first time to check them all
+
+
+def test_digest_tells_values_and_order_apart() -> None:
+    other = GOOD | {"key": np.ones((1, 4), np.float32)}
+    digests = {Calibration(pair(*feeds)).sha256 for feeds in ((GOOD, other), (other, GOOD), (GOOD, GOOD), (GOOD,))}
+    assert len(digests) == 4
+    assert Calibration(pair(GOOD, other)).sha256 in digests

@@ -35,9 +35,13 @@ from pathlib import Path
 
 QUANTIZE = """
 import numpy as np
-from edgekit.transforms.quantize import quantize
+from edgekit.recipes.recipe import Recipe
+from edgekit.tensors import TensorSpec
+from edgekit.transforms.quantize import Calibration, Workpiece, quantize
 samples = [{"x": np.full((1, 4), i, np.float32)} for i in range(4)]
-quantize(Path("float.onnx"), Path("int8.onnx"), method="nncf", samples=samples, saturates=False)
+spec = {"x": TensorSpec("float32", (1, 4))}
+recipe = Recipe("tiny", Path("float.onnx"), spec, ("y",), calibration=lambda: samples)
+quantize(Workpiece(Path("float.onnx"), Calibration(recipe)), Path("int8.onnx"), method="nncf")
 """
 
 COMPILE = """
