@@ -162,6 +162,36 @@ def paired_drop(reference_scores: npt.ArrayLike, scores: npt.ArrayLike, *, seed:
     return Drop(float(losses.mean()), low, high, upper, len(losses), gained, lost, p)
 
 
+def samples_needed(drop: Drop, max_drop: float) -> int | None:
+    """How many samples would show, at the rates seen, that the drop is within `max_drop`: one-sided 95 %.
+
+    As many as there are where these show it. None where no number would: the drop seen is not below `max_drop`; nor is
+    one given where nothing at all may be lost.
+
+    0/1 scores: the bound of `paired_drop`, with gains and losses in proportion to the samples.
+    Other scores: the bound comes nearer to the drop seen as 1 / sqrt(samples).
+    """
+    if drop.upper95 <= max_drop:
+        return drop.samples
+    if max_drop <= 0 or drop.value >= max_drop:
+        return None
+    if drop.mcnemar_p is None:
+        return math.ceil(drop.samples * ((drop.upper95 - drop.value) / (max_drop - drop.value)) ** 2)
+    too_few, enough = drop.samples, 2 * drop.samples
+    while _upper95_of(drop, enough) > max_drop:
+        too_few, enough = enough, 2 * enough
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        too_few, enough = (middle, enough) if _upper95_of(drop, middle) > max_drop else (too_few, middle)
+    return enough
+
+
+def _upper95_of(drop: Drop, samples: int) -> float:
+    """What `upper95` of 0/1 scores would be with so many samples, a share of which is gained and lost as it was."""
+    gained, lost = drop.gained * samples / drop.samples, drop.lost * samples / drop.samples
+    return agresti_min(gained, lost, samples, alpha=ALPHA)[1]
+
+
 def mcnemar_p(gained: int, lost: int) -> float:
     """Exact two-sided p for gains and losses being equally likely: binomial over the discordant samples."""
     discordant = gained + lost
@@ -172,7 +202,7 @@ def mcnemar_p(gained: int, lost: int) -> float:
     return min(1.0, float(2 * tail / 2**discordant))
 
 
-def agresti_min(gained: int, lost: int, n: int, *, alpha: float) -> tuple[float, float]:
+def agresti_min(gained: float, lost: float, n: int, *, alpha: float) -> tuple[float, float]:
     """Bounds of the drop in a share of n samples, each wrong with a chance of `alpha` on its side: `paired_drop`."""
     total = n + 2
     drop = (lost - gained) / total

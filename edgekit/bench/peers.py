@@ -59,7 +59,7 @@ def _open_bundle(arm: Arm, _sample: Feeds) -> Peer:
     """The bundle's best payload, which the arm is named after; never the next one, which `load` would fall back to."""
     import edgekit
 
-    session = edgekit.load(arm.files["bundle"], threads=arm.threads)
+    session = edgekit.load(arm.files["bundle"], threads=arm.threads, tuned=False)
     if session.info.skipped:
         session.close()
         raise MeasurementError(f"the bundle's best payload does not work here: {session.info.skipped[0]}")
@@ -268,7 +268,9 @@ class _Openvino:
         del self._request, self._compiled, self._core
 
     def _compile(self, feeds: Feeds) -> None:
-        hint = "bf16" if self._arm.precision == "bf16" else "f32"  # it would compute f32 models in bf16 by default
+        hint = (
+            "bf16" if self._arm.precision.endswith("bf16") else "f32"
+        )  # it would compute f32 models in bf16 by default
         self._shapes = {name: array.shape for name, array in feeds.items()}
         model = self._core.read_model(self._arm.files["model"])
         model.reshape({name: list(shape) for name, shape in self._shapes.items()})

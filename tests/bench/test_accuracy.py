@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.bench.accuracy import accuracy, mcnemar_p, paired_drop, resolve_metric, score_samples, top1
+from edgekit.bench.accuracy import (
+    accuracy,
+    mcnemar_p,
+    paired_drop,
+    resolve_metric,
+    samples_needed,
+    score_samples,
+    top1,
+)
 from edgekit.errors import MeasurementError
 
 scipy_stats = pytest.importorskip("scipy.stats")
@@ -134,3 +142,63 @@ def test_paired_drop_needs_the_same_samples() -> None:
         paired_drop(np.ones(4), np.ones(3))
     with pytest.raises(MeasurementError, match="not a finite number"):
         paired_drop([1.0, np.nan], [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "n", "max_drop"),
+    [(0, 0, 20, 0.01), (6, 8, 500, 0.01), (0, 3, 500, 0.01), (9, 4, 400, 0.002), (20, 45, 360, 0.08), (0, 1, 2, 0.6)],
+)
+def test_samples_needed_is_where_more_of_the_same_comes_within(gained: int, lost: int, n: int, max_drop: float) -> None:
+    def upper95(times: int) -> float:
+        return paired_drop(*discordant_scores(gained * times, lost * times, n * times)).upper95
+
+    enough = next(times for times in range(1, 200) if upper95(times) <= max_drop)
+    needed = samples_needed(paired_drop(*discordant_scores(gained, lost, n)), max_drop)
+    assert enough > 1
+    assert needed is not None
+    assert n * (enough - 1) < needed <= n * enough
+
+
+def test_samples_needed_without_a_difference_is_z_over_what_may_be_lost() -> None:
+    drop = paired_drop(np.ones(50), np.ones(50))
+    assert samples_needed(drop, 0.01) == 163  # 1.645 / (n + 2) <= 0.01
+    assert samples_needed(drop, 0.001) == 1643
+
+
+def test_samples_needed_of_other_scores_is_where_more_of_the_same_comes_within() -> None:
+    rng = np.random.default_rng(3)
+    reference = rng.normal(0, 1, 50)
+    scores = reference - rng.normal(0.02, 0.1, 50)
+    drop = paired_drop(reference, scores)
+    needed = samples_needed(drop, drop.value + 0.005)
+    assert needed is not None
+    more, fewer = (
+        paired_drop(np.tile(reference, k), np.tile(scores, k)) for k in (needed * 6 // 250, needed * 4 // 250)
+    )
+    assert more.upper95 < drop.value + 0.005 < fewer.upper95
+
+
+def test_samples_needed_grows_as_less_may_be_lost_and_ends_where_no_number_is_enough() -> None:
+    rng = np.random.default_rng(4)
+    reference = rng.normal(0, 1, 300)
+    for drop in (
+        paired_drop(*discordant_scores(6, 8, 500)),
+        paired_drop(reference, reference - rng.normal(0.2, 1, 300)),
+    ):
+        budgets = np.linspace(drop.upper95, drop.value, 40)
+        *needed, never = [samples_needed(drop, budget) for budget in budgets.tolist()]
+        assert needed[0] == drop.samples
+        assert None not in needed
+        assert needed == sorted(needed, key=int)
+        assert needed[-1] > 1000 * drop.samples
+        assert never is None
+        assert samples_needed(drop, drop.value / 2) is None
+
+
+def test_samples_needed_is_what_there_is_where_it_is_shown_and_none_for_no_loss_at_all() -> None:
+    assert samples_needed(paired_drop(*discordant_scores(6, 8, 500)), 0.5) == 500
+    assert samples_needed(paired_drop(np.ones(50), np.ones(50)), 0.0) is None
+    assert samples_needed(paired_drop(*discordant_scores(9, 4, 400)), 0.0) is None
+    assert samples_needed(paired_drop(*discordant_scores(90, 4, 400)), 0.0) == 400
+    equal = np.random.default_rng(5).normal(size=30)
+    assert samples_needed(paired_drop(equal, equal), 0.0) == 30
