@@ -22,6 +22,7 @@ COMMANDS = (
     "inspect",
     "verify",
     "bench",
+    "tune",
     "gate",
     "report",
 )

@@ -59,7 +59,7 @@ def _use_cache(core: Any, version: str) -> None:
 
 def _config(request: OpenRequest) -> dict[str, Any]:
     return {
-        "INFERENCE_PRECISION_HINT": "bf16" if request.precision == "bf16" else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if request.precision.endswith("bf16") else "f32",
         "INFERENCE_NUM_THREADS": request.threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",

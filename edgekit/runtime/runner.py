@@ -43,7 +43,8 @@ class OpenRequest:
 
     files: where each part of the model lies, by role (`model`, `weights`, `data`): a path, or bytes in memory.
     inputs, outputs: the model's tensors, in graph order.
-    precision: "f32", "bf16" or "int8": what the layers that are not quantized compute in is f32 for "int8".
+    precision: "f32", "bf16", "int8" or "int4"; what is not quantized computes in f32, or in bf16 for "int8+bf16" and
+        "int4+bf16".
     threads: intra-op threads.
     """
 

@@ -22,6 +22,7 @@ from edgekit.errors import (
 )
 from edgekit.runtime.golden import replay_once
 from edgekit.runtime.runner import Runner, open_runner
+from edgekit.runtime.tuned import chosen_first, left_out, recall, why_stale
 from edgekit.target import host_arch, why_not_runnable
 from edgekit.tensors import Array, TensorSpec, check_array, check_feeds
 
@@ -34,6 +35,7 @@ class SessionInfo:
     fused_ops: edgekit's own fused operators that were kept in the graph.
     sha256: identity of the bundle.
     skipped: one line for each better payload that could not be used on this machine, and why.
+    tuned: whether the payload is the one that `edgekit tune` has chosen on this machine.
     """
 
     target: str
@@ -43,6 +45,7 @@ class SessionInfo:
     fused_ops: tuple[str, ...]
     sha256: str
     skipped: tuple[str, ...] = ()
+    tuned: bool = False
 
 
 class Session:
@@ -114,13 +117,20 @@ class Session:
 
 
 def load(
-    path: str | Path, device: str | None = None, *, threads: int | None = None, target: str | None = None
+    path: str | Path,
+    device: str | None = None,
+    *,
+    threads: int | None = None,
+    target: str | None = None,
+    tuned: bool = True,
 ) -> Session:
     """Open the bundle at `path` with the best payload that works on this machine.
 
     device: "cpu" or "cuda"; any if None.
     threads: intra-op threads, from 1; the target profile's number if None.
     target: name of one of the bundle's targets; the most specific one that this machine can run if None.
+    tuned: whether the payload that `edgekit tune` has chosen on this machine, for so many threads, goes first; False
+        keeps to the bundle's order.
 
     The first time on a machine, the bundle's golden samples are replayed. A payload that cannot be opened or does not
     reproduce them is passed over with a warning, and the next one is tried.
@@ -134,21 +144,37 @@ def load(
         raise BackendError(f"threads = {threads}; expected a whole number from 1")
     bundle = open_bundle(Path(path))
     entry = choose_target(bundle, device, target)
+    threads = threads or entry.target.threads
+    choice = recall(bundle, entry, threads) if tuned else None
+    payload, runner, skipped = _open_first(bundle, chosen_first(entry.payloads, choice), threads)
+    used = choice if choice is not None and choice.payload == payload.name else None
+    if used is not None and (reason := why_stale(used, runner.origin)):
+        runner.close()
+        warnings.warn(left_out(bundle, entry, threads, reason=reason), RuntimeWarning, stacklevel=2)
+        used = None
+        payload, runner, skipped = _open_first(bundle, entry.payloads, threads)
+    for reason in skipped:
+        warnings.warn(f"{bundle.path.name}: passed over {reason}", RuntimeWarning, stacklevel=2)
+    return Session(
+        runner,
+        inputs=bundle.manifest.inputs,
+        outputs=bundle.manifest.outputs,
+        info=_info(bundle, entry, payload, skipped, tuned=used is not None),
+    )
+
+
+def _open_first(bundle: Bundle, payloads: Iterable[Payload], threads: int) -> tuple[Payload, Runner, tuple[str, ...]]:
+    """The first payload that works here, its runner, and why each one before it was passed over.
+
+    Raises:
+        BundleError: none works here.
+    """
     skipped: list[str] = []
-    for payload in entry.payloads:
+    for payload in payloads:
         try:
-            runner = _open_and_replay(bundle, payload, threads or entry.target.threads)
+            return payload, _open_and_replay(bundle, payload, threads), tuple(skipped)
         except (BackendError, GoldenMismatchError) as error:
             skipped.append(f"{payload.name}: {error}")
-            continue
-        for reason in skipped:
-            warnings.warn(f"{bundle.path.name}: passed over {reason}", RuntimeWarning, stacklevel=2)
-        return Session(
-            runner,
-            inputs=bundle.manifest.inputs,
-            outputs=bundle.manifest.outputs,
-            info=_info(bundle, entry, payload, tuple(skipped)),
-        )
     raise BundleError(f"no payload of {bundle.path.name} works on this machine:\n  " + "\n  ".join(skipped))
 
 
@@ -229,7 +255,9 @@ def _check_outputs(specs: tuple[TensorSpec, ...], outputs: Mapping[str, Array], 
         check_array(spec, outputs[spec.name], sizes)
 
 
-def _info(bundle: Bundle, entry: TargetEntry, payload: Payload, skipped: tuple[str, ...]) -> SessionInfo:
+def _info(
+    bundle: Bundle, entry: TargetEntry, payload: Payload, skipped: tuple[str, ...], *, tuned: bool
+) -> SessionInfo:
     return SessionInfo(
         target=entry.target.name,
         payload=payload.name,
@@ -238,4 +266,5 @@ def _info(bundle: Bundle, entry: TargetEntry, payload: Payload, skipped: tuple[s
         fused_ops=(),
         sha256=bundle.sha256,
         skipped=skipped,
+        tuned=tuned,
     )
