@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgekit.bench.environment import fingerprint
-from edgekit.build import build
+from edgekit.build import Settings, build
 from edgekit.bundle import Bundle
 from edgekit.recipes import SHIPPED, load_recipe
 
@@ -38,6 +38,6 @@ def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]
     @cache
     def built(reference: str, *only: str) -> Bundle:
         folder: Path = tmp_path_factory.mktemp("bundles")
-        return build(load_recipe(reference), output=folder / f"{reference}.edgekit", only=only)
+        return build(load_recipe(reference), output=folder / f"{reference}.edgekit", settings=Settings(only=only))
 
     return built

@@ -56,7 +56,7 @@ def count_work(model: ir.Model, sizes: Mapping[str, int]) -> Work:
 def floor_ns(work: Work, peak: Peak, *, precision: str, threads: int) -> float | None:
     """The least time for the arithmetic of `work`: macs / (peak rate * threads); None where one of them is not known.
 
-    precision: what is multiplied, a name from `edgekit.target.PRECISIONS`; it picks the rate.
+    precision: what is multiplied, a name from `edgekit.target.PRECISIONS`; it picks the rate, and "+bf16" is ignored.
     threads: cores that compute, each at the peak rate; 1 for a GPU, whose rates are those of the whole device.
 
     It is the time of the multiply-accumulates alone, as if every core ran at its peak throughout, and weights and
@@ -65,7 +65,7 @@ def floor_ns(work: Work, peak: Peak, *, precision: str, threads: int) -> float |
     says (Winograd's convolution, skipped zeros), nor on a device faster than the one that the rates come from, which
     `peak.source` names.
     """
-    rate_gmacs: float = getattr(peak, f"{precision}_gmacs", 0.0)
+    rate_gmacs: float = getattr(peak, f"{precision.partition('+')[0]}_gmacs", 0.0)
     if work.macs is None or not rate_gmacs:
         return None
     return work.macs / (rate_gmacs * threads)  # 1e9 a second is one a nanosecond

@@ -172,7 +172,7 @@ def _detect(table: dict[str, Any]) -> dict[str, Any]:
     found = {
         "arch": host_arch(),
         "isa": list(isa),
-        "precisions": ["f32", *(["bf16"] if any(name.endswith("-bf16") for name in isa) else []), "int8"],
+        "precisions": ["f32", *(["bf16"] if any(name.endswith("-bf16") for name in isa) else []), "int8", "int4"],
         "memory_bytes": _memory_bytes(),
     }
     peak = {"peak": _peak_table(profile.peak)} if profile else {}

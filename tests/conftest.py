@@ -61,6 +61,6 @@ def tiny_recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Bundle:
     """`tiny_recipe`, built for this machine: every variant compiled, scored and timed."""
-    from edgekit.build import build
+    from edgekit.build import Settings, build
 
-    return build(tiny_recipe(), output=tmp_path_factory.mktemp("built") / "tiny.edgekit", sessions=6)
+    return build(tiny_recipe(), output=tmp_path_factory.mktemp("built") / "tiny.edgekit", settings=Settings(sessions=6))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.build import build
+from edgekit.build import Settings, build
 from edgekit.bundle import Bundle
 from edgekit.errors import (
     BundleError,
@@ -34,12 +34,9 @@ FLOATS = ("f32",)
 def test_every_variant_has_a_row_with_a_reason_and_exactly_one_ships(built: Bundle) -> None:
     [entry] = built.manifest.targets
     rows = {row["name"]: row for row in entry.candidates}
-    expected = {
-        f"{backend}-{precision}"
-        for backend in ("openvino", "onnxruntime")
-        for precision in ("f32", "int8-ort", "int8-nncf")
-    }
-    assert expected <= set(rows)
+    expected = {f"openvino-{word}" for word in ("f32", "int8-nncf", "int8-lean-mse", "int8-joined-minmax")}
+    assert expected | {f"onnxruntime-{word}" for word in ("f32", "int8-ort-percentile", "int8-weights")} <= set(rows)
+    assert len(rows) == len(entry.candidates)
     assert [row["ships"] for row in rows.values()].count(True) == 1
     assert all(row["reason"] for row in rows.values())
     assert rows[entry.payloads[0].name]["ships"]
@@ -86,17 +83,20 @@ def test_no_source_path_of_this_machine_is_in_the_bundle(built: Bundle) -> None:
 
 def test_an_impossible_budget_ships_float(tmp_path: Path) -> None:
     recipe = replace(tiny_recipe(), budget=Budget(max_drop=0.0))
-    bundle = build(recipe, output=tmp_path / "x.edgekit", only=("f32", "onnxruntime-int8-ort"), sessions=1)
+    bundle = build(
+        recipe, output=tmp_path / "x.edgekit", settings=Settings(only=("f32", "onnxruntime-int8-ort-mse"), sessions=1)
+    )
     rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
-    assert "outside the budget" in rows["onnxruntime-int8-ort"]["reason"]
+    assert "outside the budget of 0" in rows["onnxruntime-int8-ort-mse"]["reason"]
     assert bundle.manifest.targets[0].payloads[0].precision == "f32"
 
 
 def test_without_evaluation_only_float_ships_and_the_report_says_why(tmp_path: Path) -> None:
     recipe = replace(tiny_recipe(), evaluation=None, metric=None)
-    bundle = build(recipe, output=tmp_path / "x.edgekit", only=("onnxruntime",), sessions=1)
+    bundle = build(recipe, output=tmp_path / "x.edgekit", settings=Settings(only=("onnxruntime",), sessions=1))
     rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
-    assert rows["onnxruntime-int8-ort"]["reason"] == "no evaluation data, so its accuracy cannot be shown"
+    [int8] = [row for row in rows.values() if row["name"].startswith("onnxruntime-int8-ort") and row["compiled"]]
+    assert int8["reason"] == "no evaluation data, so its accuracy cannot be shown"
     assert bundle.manifest.targets[0].payloads[0].name == "onnxruntime-f32"
 
 
@@ -110,7 +110,7 @@ def test_target_that_cannot_be_measured_here_ships_the_portable_float(tmp_path: 
 
 def test_several_targets_share_one_bundle(tmp_path: Path) -> None:
     targets = (load_target("cpu"), load_target("arm64-neon"))
-    bundle = build(tiny_recipe(), targets, output=tmp_path / "two.edgekit", only=FLOATS, sessions=1)
+    bundle = build(tiny_recipe(), targets, output=tmp_path / "two.edgekit", settings=Settings(only=FLOATS, sessions=1))
     assert [entry.target.name for entry in bundle.manifest.targets] == ["cpu", "arm64-neon"]
     assert edgekit.load(bundle.path).info.target == "cpu"
 
@@ -118,7 +118,7 @@ def test_several_targets_share_one_bundle(tmp_path: Path) -> None:
 def test_same_seed_same_graph_same_payload_bytes(tmp_path: Path) -> None:
     payloads = []
     for name in ("a", "b"):
-        bundle = build(tiny_recipe(), output=tmp_path / f"{name}.edgekit", only=FLOATS, sessions=1)
+        bundle = build(tiny_recipe(), output=tmp_path / f"{name}.edgekit", settings=Settings(only=FLOATS, sessions=1))
         files = next(p for p in bundle.manifest.targets[0].payloads if p.name == "onnxruntime-f32").files
         payloads.append(bundle.read(files["model"]))
     assert payloads[0] == payloads[1]
@@ -150,7 +150,7 @@ def test_bad_calibration_data_is_refused_with_sample_and_input(
 def test_bad_evaluation_sample_is_refused(tmp_path: Path) -> None:
     recipe = replace(tiny_recipe(), evaluation=lambda: [({"image": SAMPLES[0].astype(np.float64)}, 0)])
     with pytest.raises(TensorError, match="'image' is float64"):
-        build(recipe, output=tmp_path / "x.edgekit", only=FLOATS)
+        build(recipe, output=tmp_path / "x.edgekit", settings=Settings(only=FLOATS))
 
 
 def test_missing_output_folder_is_refused_before_any_work(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_parity_failure_stops_the_build(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(source, "simplify", broken)
     with pytest.raises(ParityError, match="first node that differs is .*Gemm"):
-        build(tiny_recipe(), output=tmp_path / "x.edgekit", only=FLOATS)
+        build(tiny_recipe(), output=tmp_path / "x.edgekit", settings=Settings(only=FLOATS))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,8 +180,7 @@ def test_progress_reaches_its_total_in_every_step(tmp_path: Path) -> None:
     build(
         tiny_recipe(),
         output=tmp_path / "x.edgekit",
-        only=("onnxruntime-f32",),
-        sessions=2,
+        settings=Settings(only=("onnxruntime-f32",), sessions=2),
         progress=lambda what, done, total: last.update({what: (done, total)}),
     )
     assert {"export and parity", "cpu: compile", "cpu: accuracy", "cpu: latency"} <= set(last)
@@ -235,7 +234,9 @@ def test_weights_beyond_protobuf_travel_beside_the_graph_all_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgekit.export.EXTERNAL_DATA_LIMIT_BYTES", 100)
-    bundle = build(tiny_recipe(), output=tmp_path / "large.edgekit", sessions=1, workspace=tmp_path / "work")
+    bundle = build(
+        tiny_recipe(), output=tmp_path / "large.edgekit", settings=Settings(sessions=1), workspace=tmp_path / "work"
+    )
     rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
     assert not [row["reason"] for row in rows.values() if row["reason"].startswith("failed")]
     payload = next(p for p in bundle.manifest.targets[0].payloads if p.name == "onnxruntime-f32")
@@ -249,7 +250,8 @@ def test_weights_beyond_protobuf_travel_beside_the_graph_all_the_way(
 def test_target_that_this_cpu_surpasses_is_not_measured_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.target.host_isa", lambda: ("sse4.2", "avx2", "avx512", "avx512-vnni"))
     bundle = build(tiny_recipe(), (load_target("cpu-avx2"),), output=tmp_path / "x.edgekit")
-    assert {row["name"] for row in bundle.manifest.targets[0].candidates} == {"onnxruntime-f32", "openvino-f32"}
+    compiled = {row["name"] for row in bundle.manifest.targets[0].candidates if row["compiled"]}
+    assert compiled == {"onnxruntime-f32", "openvino-f32"}
     assert bundle.manifest.targets[0].payloads[0].latency is None
 
 
@@ -263,7 +265,7 @@ def test_f32_variant_that_computes_something_else_has_failed(tmp_path: Path, mon
         return [{n: a * 1.001 for n, a in s.items()} for s in found] if tried.variant.backend == "openvino" else found
 
     monkeypatch.setattr(trial, "golden_outputs", wrong)
-    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", only=FLOATS, sessions=1)
+    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", settings=Settings(only=FLOATS, sessions=1))
     rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
     assert rows["openvino-f32"]["reason"].startswith("failed: output 'scores' is off from onnxruntime-f32 by")
     assert bundle.manifest.targets[0].payloads[0].name == "onnxruntime-f32"
@@ -284,7 +286,7 @@ def test_variant_that_fails_while_it_is_timed_is_a_row_of_the_table(
         return measure(arms, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(trial, "measure", failing)
-    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", only=FLOATS, sessions=1)
+    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", settings=Settings(only=FLOATS, sessions=1))
     rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
     assert rows["openvino-f32"]["reason"] == "failed: arm 'openvino-f32' hung"
 
@@ -297,7 +299,7 @@ def test_golden_samples_come_in_two_sizes(built: Bundle) -> None:
 def test_nan_in_real_inputs_is_refused_where_nothing_is_quantized_too(tmp_path: Path) -> None:
     recipe = replace(tiny_recipe(), calibration=lambda: [{"image": np.full((1, 3, 8, 8), np.nan, np.float32)}])
     with pytest.raises(TensorError, match="'image' holds 192 NaN or infinite values of 192"):
-        build(recipe, output=tmp_path / "x.edgekit", only=FLOATS)
+        build(recipe, output=tmp_path / "x.edgekit", settings=Settings(only=FLOATS))
 
 
 def test_used_workspace_is_refused(tmp_path: Path) -> None:
@@ -322,4 +324,4 @@ def test_what_the_recipes_own_code_raises_is_named(part: str, message: str, tmp_
         raise RuntimeError("no")
 
     with pytest.raises(RecipeError, match=message):
-        build(replace(tiny_recipe(), **{part: no}), output=tmp_path / "x.edgekit", only=("int8",))  # type: ignore[arg-type]
+        build(replace(tiny_recipe(), **{part: no}), output=tmp_path / "x.edgekit", settings=Settings(only=("int8",)))  # type: ignore[arg-type]

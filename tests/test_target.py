@@ -140,10 +140,14 @@ def test_cpu_knows_its_memory() -> None:
 @pytest.mark.parametrize(
     ("isa", "precisions", "peak_of"),
     [
-        (("sse4.2", "avx2"), ("f32", "int8"), "cpu-avx2"),
-        (("sse4.2", "avx2", "avx512", "avx512-vnni"), ("f32", "int8"), "cpu-avx512-vnni"),
-        (("sse4.2", "avx2", "avx512", "avx512-vnni", "avx512-bf16"), ("f32", "bf16", "int8"), "cpu-avx512-vnni"),
-        (("sse4.2",), ("f32", "int8"), None),
+        (("sse4.2", "avx2"), ("f32", "int8", "int4"), "cpu-avx2"),
+        (("sse4.2", "avx2", "avx512", "avx512-vnni"), ("f32", "int8", "int4"), "cpu-avx512-vnni"),
+        (
+            ("sse4.2", "avx2", "avx512", "avx512-vnni", "avx512-bf16"),
+            ("f32", "bf16", "int8", "int4"),
+            "cpu-avx512-vnni",
+        ),
+        (("sse4.2",), ("f32", "int8", "int4"), None),
     ],
 )
 def test_cpu_takes_precisions_and_peaks_from_what_is_detected(

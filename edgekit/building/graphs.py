@@ -1,61 +1,85 @@
-"""The ONNX files that variants are compiled from: the float one, and one for each quantizer."""
+"""The ONNX files that variants are compiled from: the float one, and one for each way to compress it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit.building.source import FloatModel
+from edgekit.building.store import Store, code_digest, version_of
 from edgekit.building.variants import FLOAT, Variant
 from edgekit.errors import BackendError
-from edgekit.export import save_model
-from edgekit.progress import Progress
-from edgekit.target import Target
-from edgekit.tensors import Array
-from edgekit.transforms.quantize import quantize
+from edgekit.export import data_file
+from edgekit.files import sha256_of
+from edgekit.transforms.quantize import METHODS, Workpiece, quantize
+
+QUANTIZERS = ("onnxruntime", "nncf", "onnx")  # whose version a compressed graph depends on
 
 
-@dataclass(frozen=True)
+@dataclass
 class Graphs:
-    """ONNX files by method; `failures` has the reason for each method that gave none."""
+    """ONNX files by variant, made when they are asked for.
 
-    files: Mapping[str, Path]
-    failures: Mapping[str, str]
+    source: the float graph. work: what quantizers work from; None where nothing is to be quantized.
+    folder: where a copy of each file lies under a telling name.
+    failures: the reason of each quantizer that refused, by the name of the graph.
+    """
 
+    source: Path
+    work: Workpiece | None
+    folder: Path
+    store: Store
+    failures: dict[str, str] = field(default_factory=dict)
 
-def make_graphs(
-    source: FloatModel,
-    calibration: Sequence[dict[str, Array]],
-    planned: Sequence[Variant],
-    *,
-    target: Target,
-    folder: Path,
-    progress: Progress,
-) -> Graphs:
-    """Write the graphs of the planned variants into `folder`; one that is there already is shared between targets."""
-    files, failures = {FLOAT: folder / f"{FLOAT}.onnx"}, {}
-    if not files[FLOAT].exists():
-        save_model(source.model, files[FLOAT])
-    for method in dict.fromkeys(variant.method for variant in planned if variant.method != FLOAT):
-        progress(f"quantize ({method})", 0, 1)
+    def file(self, variant: Variant) -> Path:
+        """The graph that `variant` is compiled from.
+
+        Raises:
+            BackendError: the quantizer refused.
+        """
+        if variant.method == FLOAT or self.work is None:
+            return self.source
+        name = graph_name(variant)
+        if name in self.failures:
+            raise BackendError(self.failures[name])
         try:
-            files[method] = _quantized(files[FLOAT], calibration, method=method, target=target)
+            return self._named(self._stored(self.work, variant), name)
         except BackendError as error:
-            failures[method] = str(error)
-        progress(f"quantize ({method})", 1, 1)
-    return Graphs(files, failures)
+            self.failures[name] = str(error)
+            raise
+
+    def _stored(self, work: Workpiece, variant: Variant) -> Path:
+        made_from = {
+            "graph": [sha256_of(path) for path in (self.source, data_file(self.source)) if path.exists()],
+            "calibration": work.calibration.sha256,
+            "method": [variant.method, variant.kept_float, work.saturates],
+            "code": [code_digest("edgekit.transforms.quantize"), *map(version_of, QUANTIZERS)],
+        }
+        return self.store.file(
+            made_from,
+            "model.onnx",
+            make=lambda path: quantize(work, path, method=variant.method, kept_float=variant.kept_float),
+        )
+
+    def _named(self, stored: Path, name: str) -> Path:
+        path = self.folder / f"{name}.onnx"
+        if path.exists():
+            return path
+        if (data := data_file(stored)).exists():
+            shutil.copy(data, self.folder / data.name)  # the graph calls it by that name
+        return Path(shutil.copy(stored, path))
 
 
-def graphs_in(folder: Path) -> dict[str, Path]:
-    """The files that `make_graphs` left in `folder`, by method."""
-    quantized = {path.stem.removeprefix("int8-"): path for path in sorted(folder.glob("int8-*.onnx"))}
-    return {FLOAT: folder / f"{FLOAT}.onnx", **quantized}
+def graph_name(variant: Variant) -> str:
+    """The name of the file that `variant` is compiled from, without its suffix: such as `int8-lean-mse`."""
+    words = [METHODS[variant.method].precision, variant.method] if variant.method != FLOAT else [FLOAT]
+    return "-".join(words + ([f"less{len(variant.kept_float)}"] if variant.kept_float else []))
 
 
-def _quantized(source: Path, calibration: Sequence[dict[str, Array]], *, method: str, target: Target) -> Path:
-    saturates = target.arch == "x86_64" and "avx512-vnni" not in target.isa
-    path = source.with_name(f"int8-{method}{'-7bit' if saturates else ''}.onnx")
-    if not path.exists():
-        quantize(source, path, method=method, samples=calibration, saturates=saturates)
-    return path
+def graphs_for_peers(folder: Path) -> dict[str, Path]:
+    """The files that a build left in `folder`, as a user of the plain tools would have them, by method."""
+    found = {FLOAT: folder / f"{FLOAT}.onnx"}
+    for method in ("ort", "nncf"):
+        if files := sorted(folder.glob(f"int8-{method}*.onnx")):
+            found[method] = files[0]
+    return found

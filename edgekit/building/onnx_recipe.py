@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.building.source import onnx_inputs, read_onnx
-from edgekit.errors import DataError, ExportError, RecipeError
-from edgekit.recipes.recipe import Budget, Recipe, Sample
-from edgekit.tensors import Array, TensorSpec
+from edgekit.bench.accuracy import METRICS, score_samples
+from edgekit.building.npz import Wanted, labelled_samples, samples
+from edgekit.building.onnx_in import read_float_onnx
+from edgekit.building.refusals import reference_function
+from edgekit.building.source import onnx_inputs
+from edgekit.errors import DataError, EdgekitError, RecipeError, did_you_mean
+from edgekit.recipes import FILE_REFERENCE, import_file
+from edgekit.recipes.recipe import Budget, Metric, Recipe, Sample
+from edgekit.tensors import Array, TensorSpec, check_feeds
 
-TARGET = "target"  # the array of an evaluation file that holds what each sample should give
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 
 def onnx_recipe(
@@ -28,44 +34,89 @@ def onnx_recipe(
     max_drop: float = 0.01,
     ranges: Mapping[str, tuple[int, int]] | None = None,
 ) -> Recipe:
-    """The recipe of the ONNX file at `path`.
+    """The recipe of the ONNX file at `path`, which has been run on the first sample of each data file.
 
     calibration: an .npz with an array for each input, whose first axis counts samples: a (256, 1, 28, 28) array is 256
         samples of an input (batch, 1, 28, 28) or (1, 28, 28).
     evaluation: the same with an array `target`, one entry a sample. Without it only float variants can ship.
-    ranges: smallest and largest size of dynamic dimensions; by default the sizes seen in the calibration data.
+    metric: see `load_metric`.
+    ranges: smallest and largest size of dynamic dimensions; by default the sizes seen in the data.
 
     Raises:
-        ExportError: the file is not an ONNX model.
-        DataError: a data file cannot be read, or lacks an array.
-        RecipeError: a range for a dimension that the graph does not have.
+        ExportError: the file is not an ONNX model that can be built, or does not run on the data.
+        DataError: a data file cannot be read, lacks an array, or holds another dtype.
+        TensorError: an array has other sizes than the graph declares.
+        RecipeError: a range for a dimension that the graph does not have, or a metric that cannot be had.
+        MeasurementError: the metric cannot score the first sample.
     """
-    model = read_onnx(path)
-    if not model.graph.inputs:
-        raise ExportError(f"{path} has no inputs, so there is nothing to run")
-    ranks = {str(value.name): _rank(value) for value in model.graph.inputs}
-    samples = list(_samples(calibration, ranks))
-    inputs = {name: _widened(spec, ranges or {}) for name, spec in onnx_inputs(model, samples).items()}
+    model = read_float_onnx(path)
+    wanted = [Wanted(str(v.name), v.dtype.numpy().name, _rank(v)) for v in model.graph.inputs if v.dtype is not None]
+    feeds = list(samples(calibration, wanted))
+    labelled = None if evaluation is None else list(labelled_samples(evaluation, wanted))
+    seen = [*feeds, *(sample for sample, _ in labelled or ())]
+    _complete_shapes(model, seen)
+    inputs = {name: _widened(spec, ranges or {}) for name, spec in onnx_inputs(model, seen).items()}
     _refuse_unknown_ranges(inputs, ranges or {})
-    labelled = None if evaluation is None else list(_labelled(evaluation, ranks))
-    return Recipe(
+    recipe = Recipe(
         name=re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-") or "model",
         model=path,
         inputs=inputs,
         outputs=tuple(str(value.name) for value in model.graph.outputs),
-        calibration=lambda: samples,
+        calibration=lambda: feeds,
         evaluation=None if labelled is None else lambda: labelled,
-        metric=metric,
+        metric=None if metric is None else load_metric(metric),
         budget=Budget(max_drop=max_drop),
     )
+    _try_out(recipe, model, path, feeds[0], labelled)
+    return recipe
 
 
-def _rank(value: Any) -> int:
-    if value.shape is None or value.dtype is None:
-        raise ExportError(
-            f"input {value.name!r} of the graph has no shape or dtype; run onnx.shape_inference on the file"
+def load_metric(reference: str) -> str | Metric:
+    """The metric that `reference` names: one of `edgekit.bench.accuracy.METRICS`, as it is; `pkg.module:function` or
+    `path/to/file.py[:function]`, `metric` by default: a function (outputs, target) -> float of one sample.
+
+    Raises:
+        RecipeError: nothing there, the file fails to import, or what is there cannot be called.
+    """
+    if reference in METRICS:
+        return reference
+    module_name, _, attribute = reference.partition(":")
+    if match := FILE_REFERENCE.fullmatch(reference):
+        module_name, attribute = import_file(Path(match["path"])), match["attribute"] or "metric"
+    if not attribute:
+        raise RecipeError(
+            f"unknown metric {reference!r}; {did_you_mean(reference, METRICS)}, or give module:function or "
+            "path/to/file.py:function"
         )
-    return len(value.shape)
+    try:
+        found: Metric = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # whatever a module raises while it is imported
+        raise RecipeError(f"metric {reference!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise RecipeError(f"metric {reference!r} is a {type(found).__name__}; expected a function (outputs, target)")
+    return found
+
+
+def _rank(value: ir.Value) -> int | None:
+    return None if value.shape is None else len(value.shape)
+
+
+def _complete_shapes(model: ir.Model, seen: Sequence[Mapping[str, Array]]) -> None:
+    """Give inputs without a shape that of the data: `batch` first, and names for sizes that vary."""
+    import onnx_ir as ir
+
+    for value in model.graph.inputs:
+        if value.shape is not None:
+            continue
+        shapes = {sample[str(value.name)].shape for sample in seen}
+        if len({len(shape) for shape in shapes}) > 1:
+            raise DataError(
+                f"the graph gives input {value.name!r} no shape, and calibration and evaluation give it different "
+                "numbers of axes; give both the same"
+            )
+        sizes = [sorted(set(axis)) for axis in zip(*shapes, strict=True)]
+        dims = [found[0] if len(found) == 1 else f"{value.name}_dim{axis}" for axis, found in enumerate(sizes)]
+        value.shape = ir.Shape(["batch", *dims[1:]])
 
 
 def _widened(spec: TensorSpec, ranges: Mapping[str, tuple[int, int]]) -> TensorSpec:
@@ -78,37 +129,42 @@ def _refuse_unknown_ranges(inputs: Mapping[str, TensorSpec], ranges: Mapping[str
         raise RecipeError(f"the graph has no dynamic dimension {unknown[0]!r}; it has {sorted(known) or 'none'}")
 
 
-def _samples(path: Path, ranks: Mapping[str, int]) -> Iterator[dict[str, Array]]:
-    arrays = _read(path, [*ranks])
-    for index in range(len(arrays[next(iter(ranks))])):
-        yield {name: _sample(path, name, arrays[name], index=index, rank=rank) for name, rank in ranks.items()}
-
-
-def _labelled(path: Path, ranks: Mapping[str, int]) -> Iterator[Sample]:
-    targets = _read(path, [*ranks, TARGET])[TARGET]
-    yield from zip(_samples(path, ranks), targets, strict=True)
-
-
-def _sample(path: Path, name: str, array: Array, *, index: int, rank: int) -> Array:
-    """Sample `index`: with a leading axis of 1 where the input has one for the batch, without it where it does not."""
-    if array.ndim not in (rank, rank + 1):
-        raise DataError(f"{path}: {name!r} has {array.ndim} axes; expected {rank}, or {rank + 1} with one for samples")
-    return array[index : index + 1] if array.ndim == rank else array[index]
-
-
-def _read(path: Path, names: list[str]) -> dict[str, Array]:
+def _try_out(
+    recipe: Recipe, model: ir.Model, path: Path, feeds: Mapping[str, Array], labelled: Sequence[Sample] | None
+) -> None:
+    """Run and score the first samples: what must fail fails here, not after minutes of compiling."""
+    run = reference_function(model, path)
+    run(check_feeds(recipe.input_specs, feeds))
+    if not labelled or recipe.metric is None:
+        return
+    outputs = run(check_feeds(recipe.input_specs, labelled[0][0]))
+    if recipe.metric == "top1":
+        _refuse_for_top1(outputs, labelled)
     try:
-        with np.load(path, allow_pickle=False) as file:  # a .npy file gives an array: TypeError, in 3.10 AttributeError
-            found = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read as .npz: {error}") from error
-    if missing := [name for name in names if name not in found]:
-        raise DataError(f"{path} has no array {missing[0]!r}; it has {sorted(found)}, expected {names}")
-    if scalars := [name for name in names if found[name].ndim == 0]:
-        raise DataError(f"{path}: {scalars[0]!r} is a single value; its first axis must count samples")
-    counts = {name: len(found[name]) for name in names}
-    if len(set(counts.values())) != 1:
-        raise DataError(f"{path}: the arrays hold different numbers of samples: {counts}")
-    if 0 in counts.values():
-        raise DataError(f"{path}: the arrays hold no samples: {counts}")
-    return {name: found[name] for name in names}
+        score_samples(recipe.metric, [outputs], [labelled[0][1]])
+    except EdgekitError:
+        raise
+    except Exception as error:
+        raise RecipeError(
+            f"metric {recipe.metric_name!r} raised {type(error).__name__} on the first evaluation sample: {error}"
+        ) from error
+
+
+def _refuse_for_top1(outputs: Mapping[str, Array], labelled: Sequence[Sample]) -> None:
+    """Refuse what top1 would score without complaint, and wrongly."""
+    if len(outputs) != 1:
+        return  # the metric says it
+    ((name, array),) = outputs.items()
+    if array.dtype.kind != "f" or array.ndim == 0 or array.shape[-1] == 1:
+        raise RecipeError(
+            f"top1 looks for the largest of a row of scores, and output {name!r} is {array.dtype} {list(array.shape)}: "
+            "give a metric of your own, as path/to/file.py:function"
+        )
+    classes = array.shape[-1]
+    for position, (_, target) in enumerate(labelled):
+        wrong = [value for value in np.ravel(target).tolist() if value not in range(classes)]
+        if wrong:
+            raise DataError(
+                f"target {wrong[0]} of evaluation sample {position} is no class of output {name!r}, which has scores "
+                f"for 0 to {classes - 1}; count classes from 0"
+            )

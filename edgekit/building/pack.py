@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import edgekit
+from edgekit.backends.execution import describe, execution_to_json
 from edgekit.bench.statistics import Ratio, percentile, timed_calls
-from edgekit.building.judge import Trial, Verdict, shipped
+from edgekit.building.judge import Trial, Verdict, size_bytes
+from edgekit.building.search import Search
 from edgekit.building.source import FloatModel
-from edgekit.building.variants import REFERENCE
+from edgekit.building.variants import REFERENCE, Candidate
 from edgekit.bundle import (
     Bundle,
     Manifest,
@@ -43,13 +45,20 @@ class Golden:
 
 @dataclass(frozen=True)
 class BuiltTarget:
-    """All that was tried for a target, judged. In the bundle the winner comes first, then the portable reference."""
+    """All that was tried for a target, judged.
+
+    candidates: all that might have been tried, with reasons. ships: what goes into the bundle, best first.
+    search: what the search for mixed precision looked at; None where it was not needed.
+    """
 
     target: Target
+    candidates: tuple[Candidate, ...]
     trials: tuple[Trial, ...]
     verdicts: tuple[Verdict, ...]
+    ships: tuple[tuple[Trial, Verdict], ...]
     golden: Golden
     measured_on: str
+    search: Search | None = None
 
 
 def write(output: Path, recipe: Recipe, source: FloatModel, built: Sequence[BuiltTarget]) -> Bundle:
@@ -101,12 +110,34 @@ def golden_tolerance(
 
 
 def _target_entry(item: BuiltTarget, source: FloatModel, work: Work, contents: dict[str, bytes | Path]) -> TargetEntry:
-    payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in shipped(item.trials, item.verdicts))
+    payloads = tuple(_payload(item, trial, verdict, contents) for trial, verdict in item.ships)
     rows = [_row(item, trial, verdict, work) for trial, verdict in zip(item.trials, item.verdicts, strict=True)]
+    rows += [
+        _row(item, Trial(c.variant, {}, left_out=c.excluded), _excluded(c), work) for c in item.candidates if c.excluded
+    ]
     for row in rows:
         if row["name"] == REFERENCE.name:
             row["parity"] = [asdict(check) for check in source.parity]
+        if item.search is not None and row["name"] == item.search.base.name:
+            row["search"] = _search(item.search)
     return TargetEntry(item.target, payloads, tuple(rows))
+
+
+def _excluded(candidate: Candidate) -> Verdict:
+    return Verdict(candidate.variant.name, False, candidate.excluded, barred=True)
+
+
+def _search(search: Search) -> dict[str, Any]:
+    return {
+        "outcome": search.outcome,
+        "layers": [_finite(asdict(layer)) for layer in search.layers],
+        "rungs": [asdict(rung) for rung in search.rungs],
+    }
+
+
+def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: a layer that adds no noise at all has null decibels."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
 
 
 def _payload(item: BuiltTarget, trial: Trial, verdict: Verdict, contents: dict[str, bytes | Path]) -> Payload:
@@ -128,11 +159,17 @@ def _payload(item: BuiltTarget, trial: Trial, verdict: Verdict, contents: dict[s
         files=files,
         golden_outputs=tuple(golden_outputs),
         golden_tolerance=golden_tolerance(outputs, item.golden.outputs[REFERENCE.name]),
-        reason=verdict.reason if verdict.ships else f"portable fallback ({verdict.reason})",
+        reason=_reason(trial, verdict),
         accuracy=asdict(trial.accuracy) if trial.accuracy else None,
         drop=asdict(trial.drop) if trial.drop else None,
         latency=_latency(trial, item.measured_on),
     )
+
+
+def _reason(trial: Trial, verdict: Verdict) -> str:
+    if verdict.ships:
+        return verdict.reason
+    return f"{'portable fallback' if trial.variant == REFERENCE else 'for edgekit tune'} ({verdict.reason})"
 
 
 def _row(item: BuiltTarget, trial: Trial, verdict: Verdict, work: Work) -> dict[str, Any]:
@@ -141,15 +178,21 @@ def _row(item: BuiltTarget, trial: Trial, verdict: Verdict, work: Work) -> dict[
     return {
         "name": verdict.name,
         "precision": precision,
+        "compiled": bool(trial.files),
         "ships": verdict.ships,
         "reason": verdict.reason,
         "ratio": _ratio(verdict.ratio),
+        "float_ratio": _ratio(verdict.float_ratio),
+        "on_front": verdict.on_front,
+        "executed": describe(trial.execution) if trial.execution else trial.not_inspected or None,
+        "execution": execution_to_json(trial.execution) if trial.execution else None,
+        "kept_float": list(trial.variant.kept_float),
         "accuracy": asdict(trial.accuracy) if trial.accuracy else None,
         "drop": asdict(trial.drop) if trial.drop else None,
         "latency": _latency(trial, item.measured_on),
         "macs": work.macs,
         "floor_ns": floor_ns(work, item.target.peak, precision=precision, threads=threads),
-        "size_bytes": sum(path.stat().st_size for path in trial.files.values()),
+        "size_bytes": size_bytes(trial),
     }
 
 

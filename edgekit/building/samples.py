@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgekit.bench.samples import write_samples
 from edgekit.bundle import Bundle
 from edgekit.export import traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
+from edgekit.files import sha256_of
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, check_feeds, smallest_sizes
 
@@ -30,6 +35,14 @@ class Samples:
     targets: tuple[Any, ...]
     timing: Path
     golden: Path
+
+    @cached_property
+    def evaluation_sha256(self) -> str:
+        """Digest of the evaluation samples and their targets."""
+        parts = [] if self.evaluation is None else sorted(self.evaluation.iterdir())
+        facts = [f"{part.name} {sha256_of(part)}" for part in parts]
+        facts += [f"{np.asarray(target).dtype} {np.asarray(target).tolist()}" for target in self.targets]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
 def lay_out_samples(recipe: Recipe, folder: Path) -> Samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import ExportError, MissingDependencyError, ParityError
+from edgekit.building.onnx_in import plain_graph, read_float_onnx, with_shapes
+from edgekit.building.refusals import reference_function
+from edgekit.errors import ExportError, ParityError
 from edgekit.export import export, traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
-from edgekit.parity import ParityCheck, check_parity, deviation, onnx_function, parity_sizes
+from edgekit.parity import WINDOW, ParityCheck, check_parity, deviation, onnx_function, parity_sizes
 from edgekit.recipes.recipe import Recipe
 from edgekit.tensors import Array, Dim, TensorSpec, dim_ranges
+from edgekit.transforms.branches import own_outputs
 from edgekit.transforms.lower import lower
+from edgekit.transforms.names import name_nodes
 from edgekit.transforms.simplify import simplify
+from edgekit.transforms.upgrade import LEAST_OPSET, upgrade
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -48,7 +54,7 @@ def float_model(recipe: Recipe) -> FloatModel:
     if isinstance(recipe.model, Path):
         return _from_onnx(recipe, recipe.model)
     exported = export(recipe)
-    exported = replace(exported, model=lower(simplify(exported.model)))
+    exported = replace(exported, model=_simplified(exported.model))
     parity = check_parity(recipe, exported)
     return FloatModel(
         model=exported.model,
@@ -59,12 +65,19 @@ def float_model(recipe: Recipe) -> FloatModel:
     )
 
 
+def _simplified(model: ir.Model) -> ir.Model:
+    return name_nodes(lower(own_outputs(simplify(model))))
+
+
 def _from_onnx(recipe: Recipe, path: Path) -> FloatModel:
-    original = read_onnx(path)
+    original = read_float_onnx(path)
     _check_declared(recipe, original)
-    digest, reference = _digest(original), onnx_function(original)
-    simplified = simplify(lower(original))
-    _check_unchanged(recipe, reference, onnx_function(simplified))
+    reference = reference_function(original, path)
+    outputs = reference(real_feeds(recipe, 1)[0])
+    plain = plain_graph(original, recipe.input_specs, outputs, path)
+    digest = _digest(plain)
+    simplified = _simplified(with_shapes(_upgraded(recipe, plain, reference)))
+    _check_unchanged(recipe, reference, simplified, step="simplifying the graph")
     return FloatModel(
         model=simplified,
         inputs=recipe.input_specs,
@@ -74,10 +87,30 @@ def _from_onnx(recipe: Recipe, path: Path) -> FloatModel:
     )
 
 
+def _upgraded(recipe: Recipe, plain: ir.Model, reference: Any) -> ir.Model:
+    """`plain` at the opset of our own exports, or as it is where that does not work and is not needed."""
+    opset = plain.opset_imports.get("", LEAST_OPSET)
+    try:
+        upgraded = upgrade(plain)
+        if upgraded is not plain:
+            _check_unchanged(recipe, reference, upgraded, step=f"the upgrade from opset {opset}")
+    except ExportError as error:
+        if opset < LEAST_OPSET:
+            raise
+        warnings.warn(f"the graph stays at opset {opset}: {error}", RuntimeWarning, stacklevel=2)
+        return plain
+    return upgraded
+
+
 def _check_declared(recipe: Recipe, model: ir.Model) -> None:
     declared = [str(value.name) for value in model.graph.outputs]
     if missing := [name for name in recipe.outputs if name not in declared]:
         raise ExportError(f"{recipe.name!r}: no output named {missing[0]!r} in the graph; it has {sorted(declared)}")
+    inputs = [str(value.name) for value in model.graph.inputs]
+    if sorted(recipe.inputs) != sorted(inputs):
+        raise ExportError(
+            f"{recipe.name!r} declares the inputs {sorted(recipe.inputs)}; the graph has {sorted(inputs)}"
+        )
 
 
 def _digest(model: ir.Model) -> str:
@@ -90,37 +123,37 @@ def _digest(model: ir.Model) -> str:
     return digest.hexdigest()
 
 
-def _check_unchanged(recipe: Recipe, reference: Any, simplified: Any) -> None:
-    """Simplification must not change what the graph computes, at the sizes that parity is checked at."""
-    samples = real_feeds(recipe, 4)
+def _check_unchanged(recipe: Recipe, reference: Any, changed: ir.Model, *, step: str) -> None:
+    """`step` must not change what the graph computes, at the sizes that parity is checked at."""
+    samples, run = real_feeds(recipe, 4), onnx_function(changed)
     for sizes in parity_sizes(recipe.input_specs, traced_sizes(recipe.input_specs)):
         feeds = feeds_at(recipe.input_specs, samples, sizes)
-        expected, got = reference(feeds), simplified(feeds)
+        expected, got = reference(feeds), run(feeds)
         for name in recipe.outputs:
             error, tolerance = deviation(got[name], expected[name])
             if not error <= tolerance:
                 raise ParityError(
-                    f"{recipe.name!r}: simplifying the graph changed output {name!r} by {error:.3g} at {dict(sizes)}, "
-                    f"where {tolerance:.3g} is allowed"
+                    f"{recipe.name!r}: {step} changed output {name!r} by {error:.3g} at {dict(sizes)}, "
+                    f"where {tolerance:.3g} is allowed{_first_change(recipe, changed, feeds)}"
                 )
 
 
-def read_onnx(path: Path) -> ir.Model:
-    """Load an ONNX file.
-
-    Raises:
-        ExportError: there is no such file, or it is not an ONNX model.
-    """
-    try:
-        import onnx_ir as ir
-    except ImportError as error:
-        raise MissingDependencyError("onnx-ir", extra="export") from error
-    if not path.is_file():
-        raise ExportError(f"no ONNX file at {path}")
-    try:
-        return ir.external_data.load_to_model(ir.load(path))  # weights beside the file, which bytes cannot refer to
-    except Exception as error:  # protobuf's and onnx's errors have no common base
-        raise ExportError(f"{path} is not an ONNX model that can be read: {error}") from error
+def _first_change(recipe: Recipe, changed: ir.Model, feeds: Mapping[str, Array]) -> str:
+    """The first node of the file whose value, found again by its name, is another in `changed`; for a message."""
+    assert isinstance(recipe.model, Path)  # noqa: S101 - only such models come here
+    original = lower(read_float_onnx(recipe.model))
+    others = {value.name: value for node in changed.graph for value in node.outputs}
+    named = [value for node in original.graph for value in node.outputs if value.name and value.name in others]
+    for start in range(0, len(named), WINDOW):
+        window = named[start : start + WINDOW]
+        expected = onnx_function(original, window)(feeds)
+        got = onnx_function(changed, [others[value.name] for value in window])(feeds)
+        for value in window:
+            error, tolerance = deviation(got[value.name], expected[value.name])
+            if not error <= tolerance:
+                node = value.producer()
+                return f"; the first node that differs is {node.name!r} ({node.op_type})" if node else ""
+    return ""
 
 
 def output_specs(recipe: Recipe, model: ir.Model) -> tuple[TensorSpec, ...]:

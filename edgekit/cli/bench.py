@@ -182,11 +182,11 @@ def _contest(subject: str, against: tuple[str, ...], reference: str | None, proc
 def _bench(subject: str, contest: Contest, measure: Measure, progress: Progress) -> Report | ScenarioReport:
     """Measure the bundle, or build the recipe and then measure what came of it."""
     from edgekit.build import build
-    from edgekit.building.graphs import graphs_in
+    from edgekit.building.graphs import graphs_for_peers
 
     if subject.endswith(".edgekit") or contest.recipe is None:
         return measure(Path(subject), contest)
     with tempfile.TemporaryDirectory(prefix="edgekit-bench-") as name:
         folder, recipe = Path(name), contest.recipe
         bundle = build(recipe, output=folder / f"{recipe.name}.edgekit", workspace=folder / "work", progress=progress)
-        return measure(bundle.path, replace(contest, graphs=graphs_in(folder / "work")))
+        return measure(bundle.path, replace(contest, graphs=graphs_for_peers(folder / "work")))

@@ -25,12 +25,27 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     metavar="TARGET",
     help="A target name or TOML file; repeat for several. Default: this machine's CPU.",
 )
-@click.option("-o", "--output", type=FILE, required=True, help="The bundle to write.")
+@click.option("-o", "--output", type=FILE, help="The bundle to write.")
 @click.option(
     "--only",
     multiple=True,
     metavar="WORD",
     help="Try only variants with this word in their name (f32, openvino, nncf, ...); repeat for several.",
+)
+@click.option(
+    "--explain", is_flag=True, help="List what would be tried, and why the rest would not, and build nothing."
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Begin no further variant after so long; those begun are still scored and timed.",
+)
+@click.option(
+    "--alternatives",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Carry so many of the next fastest variants too, for `edgekit tune` to choose from on the device.",
 )
 @click.option(
     "--sessions",
@@ -39,14 +54,24 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Fresh sessions of each variant while timing; below 6 there is no interval, and nothing compressed ships.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order in which variants are timed.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the order in which variants are timed, and of the samples that guide the search.",
+)
+@click.option("--fresh", is_flag=True, help="Take nothing from what earlier builds have left in the cache.")
 @click.option("--calibration", type=FILE, help="For MODEL.onnx: an .npz with real samples of each input.")
 @click.option(
     "--evaluation",
     type=FILE,
     help="For MODEL.onnx: the same with an array `target`; int8 ships only with it.",
 )
-@click.option("--metric", help="For MODEL.onnx: how --evaluation is scored.  [default: top1]")
+@click.option(
+    "--metric",
+    help="For MODEL.onnx: top1, negative_mae, pkg.module:function or path/to/file.py:function.  [default: top1]",
+)
 @click.option("--max-drop", type=float, help="For MODEL.onnx: how much of the metric may be lost.  [default: 0.01]")
 @click.option(
     "--range",
@@ -59,10 +84,14 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 def command(
     recipe: str,
     targets: tuple[str, ...],
-    output: Path,
+    output: Path | None,
     only: tuple[str, ...],
+    explain: bool,
+    max_seconds: float | None,
+    alternatives: int,
     sessions: int,
     seed: int,
+    fresh: bool,
     calibration: Path | None,
     evaluation: Path | None,
     metric: str | None,
@@ -71,11 +100,13 @@ def command(
     json_path: str | None,
 ) -> None:
     """Export, check parity, quantize, compile, measure, and bundle what is fastest within the accuracy budget."""
-    from edgekit.build import build
-    from edgekit.cli.tables import candidates_json, show_candidates
+    from edgekit.build import Settings, build, list_candidates
+    from edgekit.cli.tables import candidates_json, list_json, show_candidates, show_list
     from edgekit.recipes import load_recipe
     from edgekit.target import load_target
 
+    if output is None and not explain:
+        raise click.UsageError("Missing option '-o': the bundle to write. --explain lists candidates without it.")
     loaded_targets = [load_target(name) for name in targets]
     if recipe.endswith(".onnx"):
         loaded = _onnx(Path(recipe), calibration, evaluation, metric=metric, max_drop=max_drop, ranges=ranges)
@@ -85,10 +116,19 @@ def command(
         )
     else:
         loaded = load_recipe(recipe)
+    if output is None or explain:
+        with progress_bar() as progress:
+            listed = list_candidates(loaded, loaded_targets, only=only, progress=progress)
+        emit(list_json(listed), json_path, lambda: show_list(listed))
+        return
+    settings = Settings(only, sessions, max_seconds, alternatives, seed, fresh)
+    warnings: list[str] = []
     with progress_bar() as progress:
         bundle = build(
-            loaded, loaded_targets, output=output, only=only, sessions=sessions, seed=seed, progress=progress
+            loaded, loaded_targets, output=output, settings=settings, progress=progress, warn=warnings.append
         )
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     emit(candidates_json(bundle), json_path, lambda: show_candidates(bundle))
 
 

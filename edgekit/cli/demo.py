@@ -65,15 +65,21 @@ def _build_and_bench(model: Any, weights: Path, output: Path, sessions: int) -> 
     import tempfile
 
     from edgekit.benchmark import Contest, benchmark
-    from edgekit.build import build
-    from edgekit.building.graphs import graphs_in
+    from edgekit.build import Settings, build
+    from edgekit.building.graphs import graphs_for_peers
     from edgekit.recipes import load_recipe
 
     recipe = replace(load_recipe(NAME), model=lambda: model)
     with tempfile.TemporaryDirectory(prefix="edgekit-demo-") as name, progress_bar() as progress:
         work = Path(name)
-        bundle = build(recipe, output=output / f"{NAME}.edgekit", workspace=work, sessions=sessions, progress=progress)
-        contest = Contest(recipe=recipe, reference=NAME, weights=weights, graphs=graphs_in(work))
+        bundle = build(
+            recipe,
+            output=output / f"{NAME}.edgekit",
+            workspace=work,
+            settings=Settings(sessions=sessions),
+            progress=progress,
+        )
+        contest = Contest(recipe=recipe, reference=NAME, weights=weights, graphs=graphs_for_peers(work))
         return bundle, benchmark(bundle.path, contest, sessions=sessions, progress=progress)
 
 

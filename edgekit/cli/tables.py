@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from edgekit.cli.output import stdout, table
 if TYPE_CHECKING:
     from edgekit.bench.report import Report
     from edgekit.bench.scenarios.report import ScenarioReport
+    from edgekit.building.variants import Candidate
 
 
 def candidates_json(bundle: Bundle) -> dict[str, Any]:
@@ -30,32 +32,79 @@ def candidates_json(bundle: Bundle) -> dict[str, Any]:
 def show_candidates(bundle: Bundle) -> None:
     """A table for each target: every variant that was tried, with its verdict."""
     for entry in bundle.manifest.targets:
+        rows = [dict(row) for row in entry.candidates]
         table(
             f"{bundle.path} ({size(bundle.path.stat().st_size)}): target {entry.target.name}",
-            ["variant", "", "p50", "floor", "accuracy", "drop, up to (95 %)", "size", "why"],
-            [_candidate_cells(row) for row in _ships_first(entry)],
+            ["variant", "", "p50", "/ float", "accuracy", "drop, up to", "size", "executed", "why"],
+            [_candidate_cells(row) for row in _in_order(rows)],
         )
-        if source := entry.target.peak.source:
-            click.echo(f"floor: the arithmetic alone at the profile's peak rates ({source})")
+        for line in (*_searches(rows), *_untried(rows), *_floors(rows, entry)):
+            click.echo(line)
 
 
-def _ships_first(entry: TargetEntry) -> list[dict[str, Any]]:
-    return sorted((dict(row) for row in entry.candidates), key=lambda row: not row["ships"])
+def _in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was compiled: what ships, what was measured by its latency, and the rest."""
+    return sorted((row for row in rows if row["compiled"]), key=lambda row: (not row["ships"], _p50_ns(row)))
+
+
+def _p50_ns(row: Mapping[str, Any]) -> float:
+    p50 = (row["latency"] or {}).get("p50_ns")
+    return math.inf if p50 is None else float(p50["value"])
 
 
 def _candidate_cells(row: dict[str, Any]) -> list[str]:
-    accuracy, drop = row["accuracy"], row["drop"]
-    p50 = (row["latency"] or {}).get("p50_ns")
+    accuracy, drop, ratio = row["accuracy"], row["drop"], row.get("float_ratio")
+    p50_ns = _p50_ns(row)
     return [
         row["name"],
-        "ships" if row["ships"] else "",
-        duration(p50["value"]) if p50 else "-",
-        duration(row["floor_ns"]) if row["floor_ns"] else "-",
+        "ships" if row["ships"] else "front" if row.get("on_front") else "",
+        duration(p50_ns) if math.isfinite(p50_ns) else "-",
+        f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high'] or math.inf:.2f}]" if ratio else "-",
         " ".join(accuracy_cell(Accuracy(**accuracy) if accuracy else None)),
         f"{drop['value']:+.4f}, {drop['upper95']:+.4f}" if drop else "-",
-        size(row["size_bytes"]),
+        size(row["size_bytes"]) if row["size_bytes"] else "-",
+        (row.get("executed") or "-").partition(" (")[0],
         row["reason"],
     ]
+
+
+def _searches(rows: list[dict[str, Any]]) -> list[str]:
+    return [f"search from {row['name']}: {row['search']['outcome']}" for row in rows if row.get("search")]
+
+
+def _untried(rows: list[dict[str, Any]]) -> list[str]:
+    """One line for each reason that something was not compiled."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if not row["compiled"]:
+            reasons.setdefault(row["reason"], []).append(row["name"])
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _floors(rows: list[dict[str, Any]], entry: TargetEntry) -> list[str]:
+    floors = {row["precision"].partition("+")[0]: row["floor_ns"] for row in rows if row.get("floor_ns")}
+    if not floors:
+        return []
+    times = ", ".join(f"{duration(floor)} in {precision}" for precision, floor in floors.items())
+    return [f"floor: {times}, the arithmetic alone at the profile's peak rates ({entry.target.peak.source})"]
+
+
+def list_json(listed: Mapping[str, Sequence[Candidate]]) -> dict[str, Any]:
+    """What a build would try, by target."""
+    return {
+        name: [{"name": each.variant.name, "what": each.what, "excluded": each.excluded or None} for each in found]
+        for name, found in listed.items()
+    }
+
+
+def show_list(listed: Mapping[str, Sequence[Candidate]]) -> None:
+    """A table for each target: what a build would try, and why it would not try the rest."""
+    for name, found in listed.items():
+        rows = [[each.variant.name, "-" if each.excluded else "tried", each.what, each.excluded] for each in found]
+        table(f"target {name}", ["variant", "", "what", "why not"], rows)
+    click.echo(
+        "Of those that differ in their ranges alone, the one with the least noise is compiled, scored and timed."
+    )
 
 
 def show_contents(bundle: Bundle) -> None:

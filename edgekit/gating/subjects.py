@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bench.arms import Arm, bundle_arm
+from edgekit.building.onnx_in import read_onnx
 from edgekit.building.onnx_recipe import onnx_recipe
-from edgekit.building.source import read_onnx
 from edgekit.bundle import open_bundle
 from edgekit.errors import MeasurementError
 from edgekit.progress import Progress
@@ -94,15 +94,17 @@ def _has_target(path: Path) -> bool:
 
 
 def _build(name: str, folder: Path, only: Sequence[str], progress: Progress) -> tuple[Recipe, Path]:
-    from edgekit.build import build
+    from edgekit.build import Settings, build
 
     recipe = load_recipe(name)
     folder.mkdir(parents=True, exist_ok=True)
-    return recipe, build(recipe, output=folder / f"{recipe.name}.edgekit", only=only, progress=progress).path
+    return recipe, build(
+        recipe, output=folder / f"{recipe.name}.edgekit", settings=Settings(only=only), progress=progress
+    ).path
 
 
 def arm_of(subject: Subject, side: str) -> Arm:
-    """The arm that runs `subject`: a bundle as `edgekit.load` would on this machine, an ONNX file on onnxruntime."""
+    """The arm that runs `subject`: a bundle as `edgekit.load` would here, untuned; an ONNX file on onnxruntime."""
     if subject.path.suffix == ".onnx":
         return Arm(side, "onnxruntime", "f32", {"model": str(subject.path.resolve())})
     bundle = open_bundle(subject.path)

@@ -30,7 +30,7 @@ def load_recipe(reference: str) -> Recipe:
     if reference in SHIPPED:
         return _attribute(SHIPPED[reference], "recipe")
     if match := FILE_REFERENCE.fullmatch(reference):
-        return _attribute(_import_file(Path(match["path"])), match["attribute"] or "recipe")
+        return _attribute(import_file(Path(match["path"])), match["attribute"] or "recipe")
     module, _, attribute = reference.partition(":")
     if attribute:
         return _attribute(module, attribute)
@@ -39,10 +39,10 @@ def load_recipe(reference: str) -> Recipe:
     )
 
 
-def _import_file(path: Path) -> str:
-    """Import the file under a name of its own; that name."""
+def import_file(path: Path) -> str:
+    """Import a recipe's or a metric's file under a name of its own; that name."""
     if not path.is_file():
-        raise RecipeError(f"no recipe file at {path}")
+        raise RecipeError(f"no Python file at {path}")
     name = f"edgekit_recipe_{path.stem.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -260,8 +260,28 @@ def test_onnx_model_builds_with_calibration_and_evaluation(built: Bundle, tmp_pa
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     rows = json.loads((tmp_path / "x.json").read_text())["targets"]["cpu"]
-    assert {row["name"] for row in rows} == {"onnxruntime-f32", "onnxruntime-int8-ort", "onnxruntime-int8-nncf"}
+    compiled = {row["name"].rpartition("-")[0] for row in rows if row["compiled"]}
+    assert compiled == {
+        "onnxruntime",
+        "onnxruntime-int8-ort",
+        "onnxruntime-int8",
+    }  # f32, one of the calibrators, dynamic
     assert next(row for row in rows if row["name"] == "onnxruntime-f32")["accuracy"]["value"] == 1.0
+
+
+def test_explain_lists_candidates_and_builds_nothing(tmp_path: Path) -> None:
+    result = run("build", "simple-cnn", "--explain", "--only", "f32", "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    listed = {each["name"]: each for each in json.loads(result.stdout)["cpu"]}
+    assert listed["openvino-f32"]["excluded"] is None
+    assert listed["openvino-int8-nncf"]["excluded"] == "not named by --only"
+    assert listed["openvino-int8-weights"]["what"]
+
+
+def test_build_without_an_output_is_wrong_usage() -> None:
+    result = run("build", "simple-cnn")
+    assert result.exit_code == 2
+    assert "--explain lists candidates without it" in result.stderr
 
 
 def test_bench_of_a_bundle_and_its_report(built: Bundle, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_unknown_name_suggests_the_nearest():
 
 
 def test_missing_file_is_named():
-    with pytest.raises(RecipeError, match=r"no recipe file at nowhere\.py"):
+    with pytest.raises(RecipeError, match=r"no Python file at nowhere\.py"):
         load_recipe("nowhere.py")
 
 
