@@ -243,10 +243,11 @@ def _float_graph(bundle: Bundle, entry: TargetEntry, folder: Path) -> Path:
         raise MeasurementError(
             f"{bundle.path.name} has no {REFERENCE.name} payload to give to the peers; name its recipe"
         )
-    return _extract(bundle, payload, folder / "float")
+    return extract(bundle, payload, folder / "float")
 
 
-def _extract(bundle: Bundle, payload: Payload, folder: Path) -> Path:
+def extract(bundle: Bundle, payload: Payload, folder: Path) -> Path:
+    """Write the payload's files into `folder`, under their own names; where its model lies."""
     folder.mkdir(exist_ok=True)
     for entry in payload.files.values():
         (folder / Path(entry).name).write_bytes(bundle.view(entry))

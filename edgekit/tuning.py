@@ -16,7 +16,7 @@ from edgekit.bench.measure import Measurement, measure
 from edgekit.bench.statistics import Interval, Ratio, compare, percentile, timed_calls
 from edgekit.building.samples import golden_samples
 from edgekit.bundle import Bundle, Payload, TargetEntry, open_bundle
-from edgekit.contest import _extract
+from edgekit.contest import extract
 from edgekit.errors import BackendError, BundleError, EdgekitError, GoldenMismatchError, MeasurementError
 from edgekit.files import make_folder
 from edgekit.progress import Progress, silent
@@ -270,7 +270,7 @@ def _without_failing(contenders: Sequence[Contender], arms: Sequence[Arm], time:
 
 def _arm(bundle: Bundle, payload: Payload, threads: int, *, folder: Path) -> Arm:
     """The benchmark arm that runs a payload, from files in `folder`."""
-    _extract(bundle, payload, folder)
+    extract(bundle, payload, folder)
     return Arm(
         name=payload.name,
         kind="model",

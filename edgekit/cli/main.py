@@ -20,6 +20,7 @@ COMMANDS = (
     "build",
     "run",
     "inspect",
+    "explain",
     "verify",
     "bench",
     "tune",

@@ -57,7 +57,7 @@ class _Watched:
         inputs = {str(value.name) for value in model.graph.inputs}
         self._fed = [name for name in tensors if name in inputs]
         self._watched = [name for name in tensors if name not in inputs]
-        _save_with_outputs(model, self._watched, folder / "watched.onnx")
+        save_with_outputs(model, self._watched, folder / "watched.onnx")
         self._session = onnxruntime.InferenceSession(str(folder / "watched.onnx"), providers=["CPUExecutionProvider"])
 
     def __call__(self, feeds: Feeds) -> dict[str, Array]:
@@ -65,7 +65,8 @@ class _Watched:
         return dict(zip(self._watched, values, strict=True)) | {name: feeds[name] for name in self._fed}
 
 
-def _save_with_outputs(model: ir.Model, names: list[str], path: Path) -> None:
+def save_with_outputs(model: ir.Model, names: list[str], path: Path) -> None:
+    """Write the graph to `path` with the values of these names for outputs; the graph stays as it is."""
     values = {str(value.name): value for node in model.graph for value in node.outputs}
     own = list(model.graph.outputs)
     try:
