@@ -182,10 +182,10 @@ def _why_not(trial: Trial, budget: Budget) -> str:
 
 def _outside(drop: Drop, budget: Budget) -> str:
     """A drop that is too large, or one that these samples cannot show to be small enough."""
-    found = f"the drop is {drop.value:.4f}, up to {drop.upper95:.4f} (95 %) on {drop.samples} samples"
+    found = f"up to {drop.upper95:.4f} lost (95 %, {drop.samples} samples)"
     needed = samples_needed(drop, budget.max_drop)
     if needed is None:
-        return f"outside the budget of {budget.max_drop:g}: {found}"
+        return f"outside the budget of {budget.max_drop:g}: {drop.value:.4f} lost, {found}"
     return f"not shown to be within the budget of {budget.max_drop:g}: {found}; at this rate it would take {needed}"
 
 

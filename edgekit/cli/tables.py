@@ -63,7 +63,7 @@ def _candidate_cells(row: dict[str, Any]) -> list[str]:
         " ".join(accuracy_cell(Accuracy(**accuracy) if accuracy else None)),
         f"{drop['value']:+.4f}, {drop['upper95']:+.4f}" if drop else "-",
         size(row["size_bytes"]) if row["size_bytes"] else "-",
-        (row.get("executed") or "-").partition(" (")[0],
+        (row.get("executed") or "-").partition(";")[0],
         row["reason"],
     ]
 

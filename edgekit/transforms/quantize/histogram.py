@@ -69,5 +69,9 @@ class Histogram:
         self.zeros += int(values.size - np.count_nonzero(values))
         if not self.limit:
             return
-        places = (values.astype(np.float64) + self.limit) * (BINS / (2 * self.limit))
-        self.counts += np.bincount(np.minimum(places.astype(np.int32), BINS - 1), minlength=BINS)
+        # Both factors are powers of two, so that float32 is exact here; whole numbers are moved, not values.
+        dtype = np.dtype(np.float32 if 2.0**-100 < self.limit < 2.0**100 else np.float64)
+        scale = np.array(BINS / (2 * self.limit), dtype)
+        places = np.floor(values.astype(dtype, copy=False) * scale).astype(np.intp)
+        places += BINS // 2
+        self.counts += np.bincount(places, minlength=BINS)

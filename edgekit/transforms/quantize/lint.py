@@ -6,23 +6,25 @@ Memory is that of one sample, and 8 bytes for each sample read. docs/calibration
 from __future__ import annotations
 
 import math
-import sys
-from array import array
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from edgekit.errors import CalibrationError, TensorError
+from edgekit.errors import CalibrationError
 from edgekit.recipes.recipe import Sample
-from edgekit.tensors import Array, Feeds, TensorSpec, check_feeds, check_finite
-
-Predict = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+from edgekit.tensors import Feeds, TensorSpec
+from edgekit.transforms.quantize.lint_streams import (
+    InputFacts,
+    Predict,
+    Stream,
+    ValueRange,
+    class_of,
+    read_calibration,
+    read_evaluation,
+)
 
 # Measured against chance on the shipped recipes, by draws from their own data: docs/calibration.md.
 ENOUGH_SAMPLES = 100  # the next sample's largest value lies beyond those of n others with a chance of 1 / (n + 1)
@@ -30,16 +32,8 @@ DUPLICATE_SHARE = 0.05  # fewer hardly move a histogram
 CLIPPED_SHARE = 0.01  # by chance at most 0.3 % of the values lie outside the range of 20 samples, 0.03 % of 100
 SHIFT_LIMIT = 1.0  # deviations between calibration samples, two standard errors on top; wrong scales are beyond 1.2
 SHIFT_SAMPLES = 10  # fewer do not say what the deviation between samples is
-SPREAD_FLOOR = 0.25  # of the values' own deviation: a shift far below it does not change a range of several of them
 SIZES_SHARE = 0.1  # 20 sizes leave as much outside by chance
 MISSING_CHANCE = 0.001  # that any class is called missing which the draw alone has left out
-MOST_CHANNELS = 16  # a longer axis 1 may be time or rows of pixels, where a constant margin is normal
-
-# Every sample is looked at up to here, then every 2nd up to twice as many, every 4th up to four times, and so on.
-PREDICTED_SAMPLES = 512
-EVALUATED_SAMPLES = 2000
-
-NOT_SIGNALS = ("int64", "int32", "bool")  # token ids, masks, lengths: they have no range, and constant ones are normal
 
 
 @dataclass(frozen=True)
@@ -78,11 +72,11 @@ def lint_calibration(
     """
     held_out = iter(evaluation)
     first = next(held_out, None)
-    if first is None or _class_of(first[1]) is None:
+    if first is None or class_of(first[1]) is None:
         predict = None
-    seen = _read_calibration(calibration, specs, predict)
+    seen = read_calibration(calibration, specs, predict)
     compared = chain([first], held_out) if first is not None and seen.samples else ()
-    against = _read_evaluation(compared, specs, seen)
+    against = read_evaluation(compared, specs, seen)
     return tuple(finding for rule in RULES for finding in rule(seen, against))
 
 
@@ -92,219 +86,10 @@ def raise_errors(findings: Iterable[Finding]) -> None:
         raise CalibrationError("; ".join(errors))
 
 
-@dataclass
-class _Moments:
-    """Running weighted mean and variance. Source: West, "Updating mean and variance estimates", CACM 22(9), 1979."""
-
-    weight: float = 0.0
-    mean: float = 0.0
-    squares: float = 0.0
-
-    def add(self, value: float, weight: float) -> None:
-        self.weight += weight
-        step = value - self.mean
-        self.mean += step * weight / self.weight
-        self.squares += weight * step * (value - self.mean)
-
-    @property
-    def variance(self) -> float:
-        return self.squares / max(self.weight - 1, 1)
-
-
-@dataclass
-class _Range:
-    """Smallest and largest, and the weight of what lay outside the range that it was compared with."""
-
-    low: float = math.inf
-    high: float = -math.inf
-    outside: float = 0.0
-
-    def add(self, low: float, high: float) -> None:
-        self.low, self.high = min(self.low, low), max(self.high, high)
-
-    @property
-    def constant(self) -> bool:
-        return self.low == self.high
-
-    def __str__(self) -> str:
-        return f"{self.low:.4g}..{self.high:.4g}"
-
-
-@dataclass
-class _Input:
-    """Statistics of one input. means, spreads: of the mean and standard deviation within each sample.
-
-    channels: smallest and largest value of each channel, where there are some.
-    """
-
-    spec: TensorSpec
-    range: _Range = field(default_factory=_Range)
-    means: _Moments = field(default_factory=_Moments)
-    spreads: _Moments = field(default_factory=_Moments)
-    channels: tuple[Array, Array] | None = None
-
-    @property
-    def is_signal(self) -> bool:
-        return self.spec.dtype not in NOT_SIGNALS
-
-    def add(self, values: Array, weight: float, against: _Range | None) -> None:
-        self.range.add(values.min().item(), values.max().item())
-        if not self.is_signal:
-            return
-        self.means.add(float(values.mean(dtype=np.float64)), weight)
-        self.spreads.add(float(values.std(dtype=np.float64)), weight)
-        if against is None:
-            self._add_channels(values)
-        else:
-            margin = (against.high - against.low) / 510  # half a step of int8: what rounding may move anyway
-            outside = (values < against.low - margin) | (values > against.high + margin)
-            self.range.outside += weight * float(outside.mean())
-
-    def _add_channels(self, values: Array) -> None:
-        if values.ndim < 3 or isinstance(self.spec.shape[1], str) or not 2 <= values.shape[1] <= MOST_CHANNELS:
-            return
-        axes = (0, *range(2, values.ndim))
-        lows, highs = values.min(axis=axes), values.max(axis=axes)
-        known_lows, known_highs = self.channels or (lows, highs)
-        self.channels = np.minimum(lows, known_lows), np.maximum(highs, known_highs)
-
-    def distances(self, other: _Input) -> tuple[float, float]:
-        """How far mean and spread of other samples are away, in this one's standard deviations between samples."""
-        values = math.sqrt(self.spreads.mean**2 + self.spreads.variance + self.means.variance)
-        floor = max(SPREAD_FLOOR * values, sys.float_info.min)
-        mean = abs(other.means.mean - self.means.mean) / max(math.sqrt(self.means.variance), floor)
-        spread = abs(other.spreads.mean - self.spreads.mean) / max(math.sqrt(self.spreads.variance), floor)
-        return mean, spread
-
-
-@dataclass
-class _Stream:
-    """What one pass over feeds leaves.
-
-    read, looked, spoiled: feeds in all, those looked at, and of these those left out for NaN or infinity.
-    samples: that the statistics are of; weight: how many they stand for. hashes: of the distinct ones, sorted.
-    classes: predicted for calibration samples, or the targets of evaluation samples.
-    """
-
-    specs: Sequence[TensorSpec]
-    inputs: dict[str, _Input] = field(init=False)
-    sizes: dict[str, _Range] = field(init=False)
-    batch: str | None = field(init=False)
-    read: int = 0
-    looked: int = 0
-    spoiled: int = 0
-    first_spoiled: str = ""
-    samples: int = 0
-    weight: float = 0.0
-    hashes: array[int] = field(default_factory=lambda: array("Q"))
-    classes: Counter[int] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        leading = {spec.shape[0] if spec.shape else None for spec in self.specs}
-        shared = leading.pop() if len(leading) == 1 else None
-        self.batch = shared if isinstance(shared, str) else None
-        self.inputs = {spec.name: _Input(spec) for spec in self.specs}
-        self.sizes = {dim: _Range() for spec in self.specs for dim in spec.dynamic_dims if dim != self.batch}
-
-    def add(self, feeds: Feeds, *, weight: float = 1.0, against: _Stream | None = None) -> dict[str, Array] | None:
-        """Take the feeds in; the checked feeds, or None where they hold NaN or infinity."""
-        self.looked += 1
-        sizes: dict[str, int] = {}
-        checked = check_feeds(self.specs, feeds, sizes)
-        try:
-            check_finite(checked)
-        except TensorError as error:
-            self.spoiled += 1
-            self.first_spoiled = self.first_spoiled or f"sample {self.read - 1}: {error}"
-            return None
-        samples = self.split(checked)
-        self.samples += len(samples)
-        self.weight += weight * len(samples)
-        for sample in samples:
-            for name, each in self.inputs.items():
-                each.add(sample[name], weight, against.inputs[name].range if against else None)
-        for dim, found in self.sizes.items():
-            found.add(sizes[dim], sizes[dim])
-            if against and not against.sizes[dim].low <= sizes[dim] <= against.sizes[dim].high:
-                found.outside += weight * len(samples)
-        return checked
-
-    def split(self, feeds: dict[str, Array]) -> list[dict[str, Array]]:
-        """The single samples of a batch."""
-        if self.batch is None:
-            return [feeds]
-        rows = len(next(iter(feeds.values())))
-        return [{name: values[row : row + 1] for name, values in feeds.items()} for row in range(rows)]
-
-    def remember(self, sample: Mapping[str, Array]) -> None:
-        """Keep the sample's hash, unless it is there."""
-        digest = blake2b(digest_size=8)
-        for spec in self.specs:
-            digest.update(sample[spec.name].tobytes())
-        value = int.from_bytes(digest.digest(), "little")
-        place = bisect_left(self.hashes, value)
-        if place == len(self.hashes) or self.hashes[place] != value:
-            self.hashes.insert(place, value)
-
-    def signals(self) -> list[_Input]:
-        return [each for each in self.inputs.values() if each.is_signal]
-
-    @property
-    def coverage(self) -> str:
-        return f"by {self.looked} of {self.read} evaluation samples"
-
-
-def _read_calibration(calibration: Iterable[Feeds], specs: Sequence[TensorSpec], predict: Predict | None) -> _Stream:
-    stream = _Stream(specs)
-    for index, feeds in enumerate(calibration):
-        stream.read += 1
-        checked = stream.add(feeds)
-        if checked is None:
-            continue
-        for sample in stream.split(checked):
-            stream.remember(sample)
-        if predict and index % _every(index, PREDICTED_SAMPLES) == 0:
-            stream.classes.update(_predicted(predict(checked)))
-    return stream
-
-
-def _read_evaluation(evaluation: Iterable[Sample], specs: Sequence[TensorSpec], calibration: _Stream) -> _Stream:
-    stream = _Stream(specs)
-    for index, (feeds, target) in enumerate(evaluation):
-        stream.read += 1
-        found = _class_of(target)
-        if found is not None:
-            stream.classes[found] += 1
-        every = _every(index, EVALUATED_SAMPLES)
-        if index % every == 0:  # and it stands for those that are passed over: data is often sorted by class
-            stream.add(feeds, weight=every, against=calibration)
-    return stream
-
-
-def _every(index: int, whole: int) -> int:
-    """Of how many feeds one is looked at, here: 1, beyond `whole` 2, beyond twice that 4; no length need be known."""
-    return 1 << (index // whole).bit_length()
-
-
-def _class_of(target: Any) -> int | None:
-    value = np.asarray(target)
-    return int(value.item()) if value.size == 1 and value.dtype.kind in "iu" else None
-
-
-def _predicted(outputs: Mapping[str, Array]) -> list[int]:
-    if len(outputs) != 1:
-        raise CalibrationError(
-            f"classes can be compared for a single output, and there are {len(outputs)} ({', '.join(outputs)}); "
-            "lint without predict"
-        )
-    scores = next(iter(outputs.values()))
-    return [int(each) for each in np.argmax(scores, axis=-1).ravel()]
-
-
 # The rules: what calibration and evaluation hold -> findings.
 
 
-def _too_little(seen: _Stream, _: _Stream) -> Iterator[Finding]:
+def _too_little(seen: Stream, _: Stream) -> Iterator[Finding]:
     distinct, total = len(seen.hashes), seen.samples
     if not seen.read:
         message = f"the calibration data is empty; give at least {ENOUGH_SAMPLES} real samples"
@@ -320,7 +105,7 @@ def _too_little(seen: _Stream, _: _Stream) -> Iterator[Finding]:
         yield _warning("too-few", message, samples=total, distinct=distinct, enough=ENOUGH_SAMPLES)
 
 
-def _duplicates(seen: _Stream, _: _Stream) -> Iterator[Finding]:
+def _duplicates(seen: Stream, _: Stream) -> Iterator[Finding]:
     distinct, total = len(seen.hashes), seen.samples
     share = (total - distinct) / total if distinct > 1 else 0.0
     if share >= DUPLICATE_SHARE:
@@ -331,7 +116,7 @@ def _duplicates(seen: _Stream, _: _Stream) -> Iterator[Finding]:
         yield _warning("duplicates", message, samples=total, distinct=distinct, share=share, limit=DUPLICATE_SHARE)
 
 
-def _not_finite(seen: _Stream, against: _Stream) -> Iterator[Finding]:
+def _not_finite(seen: Stream, against: Stream) -> Iterator[Finding]:
     for name, stream, make in (("calibration", seen, _error), ("evaluation", against, _warning)):
         if stream.spoiled:
             message = (
@@ -341,7 +126,7 @@ def _not_finite(seen: _Stream, against: _Stream) -> Iterator[Finding]:
             yield make("not-finite", message, spoiled=stream.spoiled, samples=stream.looked)
 
 
-def _constant_inputs(seen: _Stream, against: _Stream) -> Iterator[Finding]:
+def _constant_inputs(seen: Stream, against: Stream) -> Iterator[Finding]:
     signals = seen.signals()
     constant = {each.spec.name: each.range.low for each in signals if each.range.constant}
     if constant and len(constant) == len(signals):
@@ -362,7 +147,7 @@ def _constant_inputs(seen: _Stream, against: _Stream) -> Iterator[Finding]:
             yield _warning("constant-input", message, samples=seen.samples, value=each.range.low)
 
 
-def _constant_channels(seen: _Stream, _: _Stream) -> Iterator[Finding]:
+def _constant_channels(seen: Stream, _: Stream) -> Iterator[Finding]:
     for each in seen.signals():
         if each.range.constant or each.channels is None:
             continue
@@ -376,7 +161,7 @@ def _constant_channels(seen: _Stream, _: _Stream) -> Iterator[Finding]:
             yield _warning("constant-channel", message, stuck=len(stuck), channels=len(lows), samples=seen.samples)
 
 
-def _clipped(seen: _Stream, against: _Stream) -> Iterator[Finding]:
+def _clipped(seen: Stream, against: Stream) -> Iterator[Finding]:
     for each, other in _compared(seen, against):
         share = other.range.outside / other.means.weight
         if share > CLIPPED_SHARE:
@@ -388,7 +173,7 @@ def _clipped(seen: _Stream, against: _Stream) -> Iterator[Finding]:
             yield _warning("clipped", message, share=share, limit=CLIPPED_SHARE, **_bounds(each.range, other.range))
 
 
-def _shifted(seen: _Stream, against: _Stream) -> Iterator[Finding]:
+def _shifted(seen: Stream, against: Stream) -> Iterator[Finding]:
     if seen.samples < SHIFT_SAMPLES or not against.samples:
         return
     limit = SHIFT_LIMIT + 2 * math.sqrt(1 / seen.samples + 1 / against.samples)
@@ -404,7 +189,7 @@ def _shifted(seen: _Stream, against: _Stream) -> Iterator[Finding]:
             yield _warning("shifted", message, mean_distance=mean, spread_distance=spread, limit=limit)
 
 
-def _sizes(seen: _Stream, against: _Stream) -> Iterator[Finding]:
+def _sizes(seen: Stream, against: Stream) -> Iterator[Finding]:
     for dim, here in seen.sizes.items():
         there = against.sizes[dim]
         share = there.outside / max(against.weight, 1.0)
@@ -417,7 +202,7 @@ def _sizes(seen: _Stream, against: _Stream) -> Iterator[Finding]:
             yield _warning("sizes", message, share=share, limit=SIZES_SHARE, **_bounds(here, there))
 
 
-def _missing_classes(seen: _Stream, against: _Stream) -> Iterator[Finding]:
+def _missing_classes(seen: Stream, against: Stream) -> Iterator[Finding]:
     """Classes that a random draw would have hit; of 1000 classes, 300 samples leave most out by chance."""
     predictions, targets = seen.classes.total(), against.classes.total()
     chance = MISSING_CHANCE / max(len(against.classes), 1)
@@ -436,7 +221,7 @@ def _missing_classes(seen: _Stream, against: _Stream) -> Iterator[Finding]:
         yield _warning("missing-classes", message, **numbers, **counts)
 
 
-RULES: tuple[Callable[[_Stream, _Stream], Iterator[Finding]], ...] = (
+RULES: tuple[Callable[[Stream, Stream], Iterator[Finding]], ...] = (
     _too_little,
     _duplicates,
     _not_finite,
@@ -457,11 +242,11 @@ def _error(kind: str, message: str, **numbers: float) -> Finding:
     return replace(_warning(kind, message, **numbers), severity="error")
 
 
-def _compared(seen: _Stream, against: _Stream) -> Iterator[tuple[_Input, _Input]]:
+def _compared(seen: Stream, against: Stream) -> Iterator[tuple[InputFacts, InputFacts]]:
     """Signals that vary in the calibration data, each with itself in the evaluation data, if there is some."""
     if against.samples:
         yield from ((each, against.inputs[each.spec.name]) for each in seen.signals() if not each.range.constant)
 
 
-def _bounds(here: _Range, there: _Range) -> dict[str, float]:
+def _bounds(here: ValueRange, there: ValueRange) -> dict[str, float]:
     return {"low": here.low, "high": here.high, "evaluation_low": there.low, "evaluation_high": there.high}

@@ -15,6 +15,7 @@ from edgekit.transforms.quantize.workpiece import Workpiece
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+DYNAMIC = ("MatMul", "Gemm", "LSTM")
 QUANTIZE = "edgekit.transforms.quantize"
 
 
@@ -68,7 +69,11 @@ METHODS: dict[str, Method] = {
     **_calibrated("ort", "onnxruntime's quantizer", ("onnxruntime",), f"{QUANTIZE}.ort:quantize"),
     "dynamic": Method(
         "w8a8, ranges found in every call",
-        "int8", ("onnxruntime",), f"{QUANTIZE}.ort:quantize_dynamic", needs=("MatMul", "Gemm"),
+        "int8", ("onnxruntime",), f"{QUANTIZE}.ort:quantize_dynamic", {"per_channel": False}, needs=DYNAMIC,
+    ),
+    "dynamic-channels": Method(
+        "w8a8, ranges found in every call; weights with a scale for each channel",
+        "int8", ("onnxruntime",), f"{QUANTIZE}.ort:quantize_dynamic", {"per_channel": True}, needs=DYNAMIC,
     ),
     "weights": Method(
         "weights alone, 8 bits in blocks of 32",

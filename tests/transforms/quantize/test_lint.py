@@ -17,7 +17,7 @@ from edgekit.caches import cache_dir
 from edgekit.errors import CalibrationError, TensorError
 from edgekit.recipes import Recipe, load_recipe
 from edgekit.tensors import Array, TensorSpec
-from edgekit.transforms.quantize import lint
+from edgekit.transforms.quantize import lint_streams
 from edgekit.transforms.quantize.lint import Finding, lint_calibration, raise_errors
 
 BATCH = {"batch": (1, 64)}
@@ -252,7 +252,7 @@ def test_a_few_sizes_beyond_those_of_calibration_are_no_finding() -> None:
 
 def test_all_of_a_long_evaluation_counts_though_only_a_share_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last tenth is on another scale: a cut after the first samples would not see it, equal weights would less."""
-    monkeypatch.setattr(lint, "EVALUATED_SAMPLES", 50)
+    monkeypatch.setattr(lint_streams, "EVALUATED_SAMPLES", 50)
     held_out = images(900, 1) + images(100, 2, scale=255)
     found = {each.kind: each for each in lint_calibration(images(120), [IMAGE], evaluation=labelled(held_out))}
     assert "of 1000 evaluation samples" in found["clipped"].message
@@ -306,7 +306,7 @@ def test_targets_that_are_no_single_integers_are_not_compared_and_nothing_is_run
 
 
 def test_graph_runs_on_a_bounded_share_of_long_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lint, "PREDICTED_SAMPLES", 16)
+    monkeypatch.setattr(lint_streams, "PREDICTED_SAMPLES", 16)
     calls: list[int] = []
 
     def counting(feeds: Any) -> dict[str, Array]:
@@ -390,7 +390,7 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 
 
-def float_graph(recipe: Recipe) -> lint.Predict:
+def float_graph(recipe: Recipe) -> lint_streams.Predict:
     torch = pytest.importorskip("torch", reason="the float model is a torch module")
     model, (name,) = recipe.load_model(), recipe.inputs
 
