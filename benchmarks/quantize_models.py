@@ -173,10 +173,13 @@ def timed(name: str, network: Callable[[], nn.Module], inputs: dict[str, TensorS
         draw = np.random.default_rng(seed)
         return (feeds(draw) for _ in range(count))
 
-    def evaluation() -> Iterator[Sample]:
-        for sample in samples(EVALUATION_SAMPLES, SEED + 1):
-            with torch.inference_mode():
-                yield sample, built()(*map(torch.from_numpy, sample.values())).numpy()
+    @cache
+    def evaluation() -> list[Sample]:
+        with torch.inference_mode():
+            return [
+                (sample, built()(*map(torch.from_numpy, sample.values())).numpy())
+                for sample in samples(EVALUATION_SAMPLES, SEED + 1)
+            ]
 
     return Recipe(
         name=name,

@@ -126,7 +126,7 @@ def _build_target(bench: Workbench, found: Sequence[Candidate], *, alternatives:
     """Try every planned variant and judge it; what cannot run here is compiled, and neither scored nor timed."""
     planned = tried(found)
     guide = _guide(bench) if any(variant.method != FLOAT for variant in planned) else None
-    left_out = narrow(planned, bench.graphs, guide=guide, progress=bench.report) if guide else {}
+    left_out = narrow(planned, bench.graphs, guide=guide, clock=bench.clock, progress=bench.report) if guide else {}
     trials = _try(bench, [variant for variant in planned if variant not in left_out])
     trials += [Trial(variant, {}, left_out=reason) for variant, reason in left_out.items()]
     verdicts, looked = judge(trials, bench.recipe.budget), None

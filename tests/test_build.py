@@ -325,3 +325,55 @@ def test_what_the_recipes_own_code_raises_is_named(part: str, message: str, tmp_
 
     with pytest.raises(RecipeError, match=message):
         build(replace(tiny_recipe(), **{part: no}), output=tmp_path / "x.edgekit", settings=Settings(only=("int8",)))  # type: ignore[arg-type]
+
+
+def test_when_time_is_up_no_further_variant_is_begun(tmp_path: Path) -> None:
+    settings = Settings(only=("f32", "nncf", "dynamic"), sessions=1, max_seconds=1e-6)
+    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", settings=settings)
+    rows = {row["name"]: row for row in bundle.manifest.targets[0].candidates}
+    assert rows["openvino-int8-nncf"]["reason"] == "not tried: the 1e-06 s of --max-seconds were over"
+    assert rows["openvino-f32"]["compiled"]
+    assert not rows["openvino-int8-nncf"]["compiled"]
+
+
+def test_alternatives_come_along_for_tuning(tmp_path: Path) -> None:
+    settings = Settings(only=FLOATS, sessions=6, alternatives=3)
+    bundle = build(tiny_recipe(), output=tmp_path / "x.edgekit", settings=settings)
+    payloads = bundle.manifest.targets[0].payloads
+    assert {payload.name for payload in payloads} == {"openvino-f32", "onnxruntime-f32"}
+
+
+def test_a_second_build_takes_graphs_and_scores_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    settings = Settings(only=("onnxruntime-int8-dynamic",), sessions=1)
+    first = build(tiny_recipe(), output=tmp_path / "1.edgekit", settings=settings)
+
+    def no(*arguments: object, **options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("edgekit.building.graphs.quantize", no)
+    monkeypatch.setattr("edgekit.building.trial._run_and_score", no)
+    second = build(tiny_recipe(), output=tmp_path / "2.edgekit", settings=settings)
+    accuracies = [{r["name"]: r["accuracy"] for r in b.manifest.targets[0].candidates} for b in (first, second)]
+    assert accuracies[0] == accuracies[1]
+    with pytest.raises(AssertionError):
+        build(tiny_recipe(), output=tmp_path / "3.edgekit", settings=replace(settings, fresh=True))
+
+
+def test_bad_calibration_data_warns_with_numbers(tmp_path: Path) -> None:
+    heard: list[str] = []
+    recipe = replace(tiny_recipe(), calibration=lambda: [{"image": 40 * image} for image in SAMPLES[:40]])
+    build(
+        recipe,
+        output=tmp_path / "x.edgekit",
+        settings=Settings(only=("onnxruntime-int8-dynamic",), sessions=1),
+        warn=heard.append,
+    )
+    assert any("40" in message and "give at least 100" in message for message in heard)
+
+
+def test_constant_calibration_data_is_refused(tmp_path: Path) -> None:
+    recipe = replace(tiny_recipe(), calibration=lambda: [{"image": np.zeros_like(SAMPLES[0])}] * 40)
+    with pytest.raises(CalibrationError, match="constant|same|identical"):
+        build(recipe, output=tmp_path / "x.edgekit", settings=Settings(only=("nncf",), sessions=1))
+    assert not (tmp_path / "x.edgekit").exists()
