@@ -260,12 +260,9 @@ def test_onnx_model_builds_with_calibration_and_evaluation(built: Bundle, tmp_pa
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     rows = json.loads((tmp_path / "x.json").read_text())["targets"]["cpu"]
-    compiled = {row["name"].rpartition("-")[0] for row in rows if row["compiled"]}
-    assert compiled == {
-        "onnxruntime",
-        "onnxruntime-int8-ort",
-        "onnxruntime-int8",
-    }  # f32, one of the calibrators, dynamic
+    compiled = [row["name"] for row in rows if row["compiled"]]
+    assert {"onnxruntime-f32", "onnxruntime-int8-dynamic"} <= set(compiled)
+    assert len([name for name in compiled if name.startswith("onnxruntime-int8-ort")]) == 1  # the best calibrator
     assert next(row for row in rows if row["name"] == "onnxruntime-f32")["accuracy"]["value"] == 1.0
 
 
