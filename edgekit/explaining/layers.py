@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
 from edgekit.backends.execution import ExecutedLayer, Execution
 from edgekit.explaining.facts import LayerFacts
-from edgekit.transforms.quantize.layers import layers_of
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
+from edgekit.explaining.parts import Part
 
 
 def layer_facts(
-    model: ir.Model,
+    parts: Iterable[Part],
     compressed: Execution,
     floats: Execution | None,
     *,
     alone_db: Mapping[str, float],
     so_far_db: Callable[[str], float | None],
 ) -> tuple[LayerFacts, ...]:
-    """One row for each layer of the float graph `model`, in its order.
+    """One row for each part, in their order.
 
-    alone_db: by layer. so_far_db: of a tensor, by its name.
+    alone_db: by layer. so_far_db: of a float tensor, by its name.
     """
     executed, before = by_name(compressed), by_name(floats) if floats is not None else {}
-    names = set(layers_of(model))
     rows = []
-    for node in model.graph:
-        if node.name not in names:
-            continue
-        name, output = str(node.name), str(node.outputs[0].name)
-        ran = executed.get(name) or executed.get(output)
-        plain = before.get(name) or before.get(output)
+    for part in parts:
+        names = [part.layer, part.tensor, *(node.name for node in part.nodes)]
+        ran, plain = _first(executed, names), _first(before, names[:2])
         rows.append(
             LayerFacts(
-                layer=name,
-                op=node.op_type,
-                output=output,
+                layer=part.layer,
+                op=part.op,
+                output=part.tensor,
+                compressed=None if part.lacking else part.compressed,
                 precision=ran.precision if ran else "",
                 kernel=ran.kernel if ran else "",
                 time_us=ran.time_us if ran else None,
                 float_time_us=plain.time_us if plain else None,
-                alone_db=alone_db.get(name),
-                so_far_db=so_far_db(output),
+                alone_db=alone_db.get(part.layer),
+                so_far_db=so_far_db(part.tensor),
             )
         )
     return tuple(rows)
@@ -57,3 +50,9 @@ def by_name(execution: Execution) -> dict[str, ExecutedLayer]:
         for name in filter(None, layer.name.split(",")):
             found.setdefault(name.strip(), layer)
     return found
+
+
+def _first(executed: Mapping[str, ExecutedLayer], names: Iterable[str]) -> ExecutedLayer | None:
+    """What multiplies under one of these names, else what is executed under the first of them."""
+    found = [executed[name] for name in names if name in executed]
+    return next((layer for layer in found if layer.kind == "layer"), found[0] if found else None)

@@ -3,125 +3,113 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from edgekit.backends import compile_model
-from edgekit.backends.execution import Execution, read_execution
 from edgekit.bench.samples import read_samples
 from edgekit.building.graphs import Graphs
-from edgekit.building.guide import Guide, make_guide
+from edgekit.building.guide import SIGNAL_SAMPLES
 from edgekit.building.samples import lay_out_samples
-from edgekit.building.sensitivity import sensitivities
-from edgekit.building.source import FloatModel, float_model
+from edgekit.building.source import float_model
 from edgekit.building.store import open_store
 from edgekit.building.variants import FLOAT, Variant
-from edgekit.errors import BackendError, did_you_mean
-from edgekit.explaining.facts import BAD_DB, Explanation, first_bad
-from edgekit.explaining.layers import layer_facts
-from edgekit.explaining.reproduce import write_reproduction
-from edgekit.explaining.watch import drift, watch_onnx
+from edgekit.errors import BackendError, TargetError, did_you_mean
+from edgekit.explaining.disagreeing import Judged
+from edgekit.explaining.explain import explain
+from edgekit.explaining.facts import Explanation
+from edgekit.explaining.subject import PLAIN_LOOK, Look, Signal, Subject
 from edgekit.export import save_model
 from edgekit.progress import Progress, silent
 from edgekit.recipes.recipe import Recipe
-from edgekit.transforms.quantize import METHODS, Calibration, Workpiece
-from edgekit.transforms.quantize.layers import layers_of
+from edgekit.target import Target, load_target, why_not_runnable
+from edgekit.transforms.quantize import METHODS, Calibration, Workpiece, why_not_applicable
 
-DEFAULT_METHOD = "lean-mse"
+# What a build would take of the plainest methods: pairs for layers alone; its calibrator is the most exact one mostly.
+DEFAULT_METHODS = {"openvino": "lean-mse", "onnxruntime": "ort-mse"}
+MOST_JUDGED = 1000  # evaluation samples, evenly spaced
 
 
 def explain_recipe(
     recipe: Recipe,
     *,
-    method: str = DEFAULT_METHOD,
-    bad_db: float = BAD_DB,
-    extract: Path | None = None,
-    seed: int = 0,
+    method: str = "",
+    target: Target | None = None,
+    look: Look = PLAIN_LOOK,
     progress: Progress = silent,
 ) -> Explanation:
-    """Compress the recipe's model by `method` and look at each layer, on samples of its calibration and evaluation.
+    """Compress the recipe's model by `method` and look at each layer, on its calibration and evaluation samples.
 
-    method: a name of `edgekit.transforms.quantize.METHODS`.
-    bad_db: a layer is bad if the outputs keep less than this, in decibels, where it alone is quantized.
-    extract: a folder for the first bad layer as ONNX of its own, see `edgekit.explaining.reproduce`.
+    method: a name of `edgekit.transforms.quantize.METHODS`; that of `DEFAULT_METHODS` for the target's first backend
+        if empty.
+    target: this machine's CPU if None.
 
     Raises:
-        BackendError: no such method, or the quantizer or runtime refused the graph.
+        BackendError: no such method, or it, the quantizer or the runtime has no use for the graph.
+        TargetError: the target cannot run here.
         EdgekitError: as a build raises for the recipe's data and model.
     """
-    if method not in METHODS:
-        raise BackendError(f"unknown method {method!r}; {did_you_mean(method, METHODS)}")
+    target = target or load_target("cpu")
+    if reason := why_not_runnable(target):
+        raise TargetError(f"{reason}, so what it executes cannot be read here; explain on such a machine, or for cpu")
+    variant = _variant(method, target)
     calibration = Calibration(recipe)
-    variant = Variant(METHODS[method].backends[0], METHODS[method].precision, method)
     with tempfile.TemporaryDirectory(prefix="edgekit-explain-") as place, closing(open_store()) as store:
         folder = Path(place)
         progress("export and parity", 0, 1)
         source = float_model(recipe)
         save_model(source.model, folder / f"{FLOAT}.onnx")
         progress("export and parity", 1, 1)
-        work = Workpiece(folder / f"{FLOAT}.onnx", calibration)
-        guide = make_guide(
-            recipe, work, lay_out_samples(recipe, folder / "samples"), folder=folder / "guide", seed=seed
-        )
+        if lacking := why_not_applicable(variant.method, source.model):
+            raise BackendError(f"{variant.method} has nothing to compress in {recipe.name!r}: {lacking}")
+        work = Workpiece(folder / f"{FLOAT}.onnx", calibration, saturates(target))
         graph = Graphs(work.source, work, folder, store).file(variant)
-        costs = sensitivities(
-            work, guide, layers_of(work.model), store=store, folder=folder,
-            progress=lambda done, total: progress("sensitivity", done, total),
+        subject = Subject(
+            recipe.name, variant, source.inputs, source.outputs, target.threads, work.source,
+            files=_compiled(variant, graph, folder), compressed=graph,
+            signal=(signal := calibration_signal(calibration)), judged=judged_samples(recipe, signal, folder),
         )  # fmt: skip
-        alone = {cost.layer: cost.sqnr_db for cost in costs}
-        found = _explanation(source, variant, guide, work, graph, alone=alone, folder=folder, bad_db=bad_db)
-        if extract is not None and found.first_bad:
-            samples = read_samples(folder / "guide" / "signal")
-            write_reproduction(work.model, graph, found.first_bad, samples=samples, folder=extract)
-        return found
+        return explain(subject, look, store=store, folder=folder, progress=progress)
 
 
-def _explanation(
-    source: FloatModel,
-    variant: Variant,
-    guide: Guide,
-    work: Workpiece,
-    graph: Path,
-    *,
-    alone: dict[str, float],
-    folder: Path,
-    bad_db: float,
-) -> Explanation:
-    import onnx_ir as ir
-
-    watched = [str(value.name) for node in work.model.graph for value in node.outputs]
-    evaluated = guide.samples.evaluation if guide.scored else None
-    samples = read_samples(evaluated or folder / "guide" / "signal")
-    positions = list(guide.scored) if evaluated else list(range(len(samples)))
-    outputs = [spec.name for spec in source.outputs]
-    drifted = drift(
-        watch_onnx(work.model, watched, folder / "float"),
-        watch_onnx(ir.load(graph), watched, folder / "compressed"),
-        (samples[position] for position in positions),
-        outputs=outputs,
-    )
-    compressed, floats = (
-        _execution(source, each, file, guide, folder=folder)
-        for each, file in ((variant, graph), (Variant(variant.backend, "f32"), work.source))
-    )
-    layers = layer_facts(work.model, compressed, floats, alone_db=alone, so_far_db=drifted.db)
-    kind = "evaluation" if evaluated else "calibration"
-    return Explanation(
-        subject=guide.recipe.name,
-        variant=variant.name,
-        samples=f"{len(positions)} {kind} samples; for a layer alone, calibration samples",
-        layers=layers,
-        worst=drifted.worst(dict(enumerate(guide.samples.targets)) if evaluated else {}, positions),
-        bad_db=bad_db,
-        first_bad=first_bad(layers, bad_db),
-    )
+def _variant(method: str, target: Target) -> Variant:
+    backends = [backend for backend in target.backends if backend in DEFAULT_METHODS]
+    if not backends:
+        raise TargetError(f"target {target.name!r} has no backend that quantized graphs are compiled for here")
+    method = method or DEFAULT_METHODS[backends[0]]
+    if method not in METHODS:
+        raise BackendError(f"unknown method {method!r}; {did_you_mean(method, METHODS)}")
+    of_method = [backend for backend in backends if backend in METHODS[method].backends]
+    if not of_method:
+        raise BackendError(
+            f"{method} is for {' or '.join(METHODS[method].backends)}, which {target.name!r} does not run"
+        )
+    return Variant(of_method[0], METHODS[method].precision, method)
 
 
-def _execution(source: FloatModel, variant: Variant, graph: Path, guide: Guide, *, folder: Path) -> Execution:
-    place = folder / f"compiled-{variant.name}"
+def saturates(target: Target) -> bool:
+    """See `edgekit.transforms.quantize.Workpiece`."""
+    return target.arch == "x86_64" and "avx512-vnni" not in target.isa
+
+
+def _compiled(variant: Variant, graph: Path, folder: Path) -> Mapping[str, Path]:
+    place = folder / "compiled"
     place.mkdir()
-    files = compile_model(variant.backend, graph, place)
-    feeds = read_samples(guide.samples.timing)[:4]
-    return read_execution(
-        variant.backend, files, inputs=source.inputs, outputs=source.outputs, precision=variant.precision, feeds=feeds
-    )
+    return compile_model(variant.backend, graph, place)
+
+
+def calibration_signal(calibration: Calibration) -> Signal:
+    """Calibration samples, evenly spaced."""
+    step = -(-calibration.count // SIGNAL_SAMPLES)
+    return Signal("calibration", {place: feeds for place, feeds in enumerate(calibration) if place % step == 0})
+
+
+def judged_samples(recipe: Recipe, signal: Signal, folder: Path) -> Judged:
+    """The recipe's evaluation data, laid out below `folder`; `signal` where it has none."""
+    laid_out = lay_out_samples(recipe, folder / "samples")
+    if laid_out.evaluation is None:
+        return Judged(signal.kind, signal.samples, tuple(signal.samples))
+    samples = read_samples(laid_out.evaluation)
+    positions = range(0, len(samples), -(-len(samples) // MOST_JUDGED))
+    return Judged("evaluation", samples, positions, laid_out.targets, recipe.metric)

@@ -9,33 +9,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import BackendError
-from edgekit.explaining.facts import WorstSample
+from edgekit.export import save_model
 from edgekit.tensors import Array, Feeds
-from edgekit.transforms.quantize.noise import decibels
-from edgekit.transforms.quantize.observe import save_with_outputs
+from edgekit.transforms.quantize.noise import decibels, outputs_of
 
 if TYPE_CHECKING:
+    import onnx
+
+Run = Callable[[Iterable[Feeds]], Iterable[Mapping[str, Array]]]
+
+
+def save(model: onnx.ModelProto, path: Path) -> Path:
+    """Write a graph, its weights beside it where they are too large; `path`."""
     import onnx_ir as ir
 
-MOST_SHOWN = 5
-Run = Callable[[Feeds], Mapping[str, Array]]
+    save_model(ir.from_proto(model), path)
+    return path
 
 
-def watch_onnx(model: ir.Model, names: Sequence[str], folder: Path) -> Run:
-    """A function that runs the graph in onnxruntime and returns those of `names` that it has."""
-    import onnxruntime
+def watch_onnx(model: onnx.ModelProto, names: Iterable[str], path: Path) -> Run:
+    """Runs the graph in onnxruntime, a sample at a time, and gives the tensors `names`. path: for a file of its own."""
+    import onnx
 
-    onnxruntime.set_default_logger_severity(3)
-    has = {str(value.name) for node in model.graph for value in node.outputs}
-    watched = [name for name in names if name in has]
-    folder.mkdir(parents=True, exist_ok=True)
-    save_with_outputs(model, watched, folder / "watched.onnx")
-    session = onnxruntime.InferenceSession(str(folder / "watched.onnx"), providers=["CPUExecutionProvider"])
-    return lambda feeds: dict(zip(watched, session.run(watched, dict(feeds)), strict=True))
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    del watched.graph.output[:]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names))
+    save(watched, path)
+    return lambda samples: outputs_of(path, samples)
 
 
 def watch_openvino(files: Mapping[str, Path], names: Sequence[str], *, precision: str) -> Run:
-    """The same for an OpenVINO IR. An output ends a fusion, so that times would not be the model's; values are.
+    """The same for an OpenVINO IR, with those of `names` that it has.
+
+    An output ends a fusion, so that times would not be the model's; values are.
 
     Raises:
         BackendError: OpenVINO refuses the graph with these outputs.
@@ -57,63 +64,48 @@ def watch_openvino(files: Mapping[str, Path], names: Sequence[str], *, precision
         found: Any = request.infer(dict(feeds))
         return {name: np.array(value) for port, value in found.items() for name in port.get_names()}
 
-    return run
+    return lambda samples: map(run, samples)
 
 
 class Drift:
-    """Signal and noise of each tensor, summed over samples, and of each sample's outputs."""
+    """Signal and noise of tensors, summed over samples. same: what each tensor is called in the compressed graph."""
 
-    def __init__(self, outputs: Sequence[str]) -> None:
-        self._outputs = outputs
-        self._signal: dict[str, float] = {}
-        self._noise: dict[str, float] = {}
-        self._samples: list[tuple[float, Mapping[str, Array], Mapping[str, Array]]] = []
+    def __init__(self, same: Mapping[str, str]) -> None:
+        self._same = same
+        self._powers: dict[str, tuple[float, float]] = {}
+        self.samples: list[dict[str, float]] = []
 
     def add(self, expected: Mapping[str, Array], got: Mapping[str, Array]) -> None:
         """Take in one sample's values in both graphs."""
-        own = [0.0, 0.0]
-        for name in expected:
-            if name not in got or expected[name].dtype.kind != "f" or expected[name].shape != got[name].shape:
-                continue
-            exact = expected[name].astype(np.float64)
-            signal, noise = float(np.square(exact).sum()), float(np.square(got[name] - exact).sum())
-            self._signal[name] = self._signal.get(name, 0.0) + signal
-            self._noise[name] = self._noise.get(name, 0.0) + noise
-            if name in self._outputs:
-                own = [own[0] + signal, own[1] + noise]
-        pair = [{name: np.array(values[name]) for name in self._outputs} for values in (expected, got)]
-        self._samples.append((decibels(*own), pair[0], pair[1]))
+        own = {
+            name: powers(expected[name], got[same])
+            for name, same in self._same.items()
+            if name in expected and same in got and expected[name].dtype.kind == "f"
+        }
+        for name, (signal, noise) in own.items():
+            before = self._powers.get(name, (0.0, 0.0))
+            self._powers[name] = (before[0] + signal, before[1] + noise)
+        self.samples.append({name: decibels(*found) for name, found in own.items()})
 
     def db(self, name: str) -> float | None:
         """Signal to noise of a tensor, in decibels; None if one of the graphs has no such tensor."""
-        return decibels(self._signal[name], self._noise[name]) if name in self._signal else None
-
-    def worst(self, targets: Mapping[int, Any], positions: Sequence[int]) -> tuple[WorstSample, ...]:
-        """The samples with the most noise. positions: of each sample in the data that it comes from."""
-        ranked = sorted(range(len(self._samples)), key=lambda place: self._samples[place][0])[:MOST_SHOWN]
-        return tuple(
-            WorstSample(
-                positions[place],
-                self._samples[place][0],
-                _answer(self._samples[place][1]),
-                _answer(self._samples[place][2]),
-                str(targets.get(positions[place], "")),
-            )
-            for place in ranked
-        )
+        return decibels(*self._powers[name]) if name in self._powers else None
 
 
-def drift(float_run: Run, compressed_run: Run, samples: Iterable[Feeds], *, outputs: Sequence[str]) -> Drift:
-    """Run both graphs on each sample."""
-    found = Drift(outputs)
-    for feeds in samples:
-        found.add(float_run(feeds), compressed_run(feeds))
+def drift(float_run: Run, compressed_run: Run, samples: Sequence[Feeds], *, same: Mapping[str, str]) -> Drift:
+    """Run both graphs on each sample, whose values are let go before the next."""
+    found = Drift(same)
+    for expected, got in zip(float_run(samples), compressed_run(samples), strict=True):
+        found.add(expected, got)
     return found
 
 
-def _answer(outputs: Mapping[str, Array]) -> str:
-    """The place of the largest of a row of scores; else the first values of the first output."""
-    first = np.asarray(next(iter(outputs.values())))
-    if first.ndim == 2 and len(first) == 1 and first.shape[1] > 1:
-        return str(int(first.argmax()))
-    return " ".join(f"{value:.4g}" for value in first.reshape(-1)[:3])
+def powers(expected: Array, got: Array) -> tuple[float, float]:
+    """Power of the signal and of the noise; where both have the same infinity, as in a mask, there is neither."""
+    if expected.shape != got.shape:
+        return float(np.square(expected.astype(np.float64)).sum()), float("inf")
+    exact, other = expected.astype(np.float64), got.astype(np.float64)
+    finite = np.isfinite(exact)
+    if not np.array_equal(exact[~finite], other[~finite], equal_nan=True):
+        return 1.0, float("inf")
+    return float(np.square(exact[finite]).sum()), float(np.square(other[finite] - exact[finite]).sum())
