@@ -391,17 +391,7 @@ class Wide(nn.Module):
         x = functional.relu(self.second(functional.relu(self.first(image))))
         return self.last(x.mean((2, 3)))
 
-
-def wide(pixels: int, count: int) -> Recipe:
-    """`Wide` at pixels x pixels, with `count` random images that are drawn as they are asked for."""
-
-    def images() -> Iterator[Feeds]:
-        draw = np.random.default_rng(SEED)
-        return (_normal("image", 1, 3, pixels, pixels)(draw) for _ in range(count))
-
+    @staticmethod
     def built() -> nn.Module:
         torch.manual_seed(SEED)
         return Wide().eval()
-
-    spec = TensorSpec("float32", (1, 3, pixels, pixels))
-    return Recipe(name="wide", model=built, inputs={"image": spec}, outputs=("y",), calibration=images)

@@ -49,8 +49,8 @@ time holds export, parity, twelve variants compiled, scored on 10,000 samples an
 MEMORY = """## Memory of calibration
 
 Peak of a fresh process that calibrates a net whose largest activation has 64 x pixels x pixels values (16.8 MB at 256,
-4.2 MB at 128), the export by torch before it included. Random images, drawn as they are asked for. A process that holds
-more than 8 GiB is ended.
+4.2 MB at 128), from its ONNX file. Random images, drawn as they are asked for. A process that holds more than 8 GiB is
+ended.
 """
 
 
@@ -106,6 +106,8 @@ def memory(results: Path) -> Iterable[str]:
     rows = []
     for name, found in _results(results, "memory"):
         tool, pixels, samples = name.split("-")
+        if tool == "float":
+            continue
         peak = "ended beyond 8 GiB" if "ended_beyond_bytes" in found else size(found["peak_bytes"])
         seconds = f"{found['quantize_seconds']:.1f} s" if "quantize_seconds" in found else "-"
         rows.append((int(pixels), tool, int(samples), peak, seconds))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from edgekit.errors import BackendError, did_you_mean
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -32,6 +35,14 @@ def float_tensors(model: ir.Model) -> tuple[str, ...]:
     return tuple(str(value.name) for value in values if is_activation(value))
 
 
+def check_names(model: ir.Model, names: Iterable[str]) -> None:
+    """Raise a BackendError where no node of the graph bears one of `names`."""
+    known = {str(node.name) for node in model.graph}
+    for name in names:
+        if name not in known:
+            raise BackendError(f"the graph has no node {name!r}; {did_you_mean(name, known)}")
+
+
 def data_places(node: ir.Node) -> tuple[int, ...]:
     """Which inputs carry activations or weights: not shapes, axes, or a bias."""
     if node.op_type in HEAVY:
@@ -43,7 +54,9 @@ def is_activation(value: ir.Value | None) -> bool:
     """A float32 tensor that is fed or computed, not a constant."""
     import onnx_ir as ir
 
-    return value is not None and value.const_value is None and value.dtype == ir.DataType.FLOAT
+    if value is None or value.const_value is not None or not isinstance(value.type, ir.TensorType):
+        return False  # a sequence of tensors has their dtype, but no values of its own
+    return value.dtype == ir.DataType.FLOAT
 
 
 def is_constant(value: ir.Value | None) -> bool:

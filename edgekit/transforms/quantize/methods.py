@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.transforms.quantize.layers import HEAVY, is_constant
+from edgekit.transforms.quantize.layers import HEAVY, check_names, is_constant
 from edgekit.transforms.quantize.ranges import CALIBRATORS
 from edgekit.transforms.quantize.workpiece import Workpiece
 
@@ -93,9 +93,10 @@ def quantize(work: Workpiece, destination: Path, *, method: str, kept_float: Seq
 
     Raises:
         MissingDependencyError: the method's package is not installed.
-        BackendError: the quantizer refused the graph.
+        BackendError: the quantizer refused the graph, or there is no layer of such a name.
         CalibrationError: an activation has no range on the calibration data.
     """
+    check_names(work.model, kept_float)
     module, _, function = METHODS[method].quantizer.partition(":")
     quantizer: Callable[..., None] = getattr(import_module(module), function)
     options = {**METHODS[method].options, **({"kept_float": tuple(kept_float)} if kept_float else {})}

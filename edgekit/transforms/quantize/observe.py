@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.errors import CalibrationError
+from edgekit.errors import BackendError, CalibrationError
 from edgekit.export import save_model
 from edgekit.tensors import Array, Feeds
 from edgekit.transforms.quantize.histogram import Histogram
@@ -23,6 +24,7 @@ def observe(model: ir.Model, tensors: Iterable[str], *, samples: Iterable[Feeds]
     samples: checked feeds; each is held for its own run alone.
 
     Raises:
+        BackendError: onnxruntime refuses the graph.
         CalibrationError: there are no samples, or an activation becomes NaN or infinite.
     """
     found = {name: Histogram() for name in tensors}
@@ -58,11 +60,22 @@ class _Watched:
         self._fed = [name for name in tensors if name in inputs]
         self._watched = [name for name in tensors if name not in inputs]
         save_with_outputs(model, self._watched, folder / "watched.onnx")
-        self._session = onnxruntime.InferenceSession(str(folder / "watched.onnx"), providers=["CPUExecutionProvider"])
+        path = str(folder / "watched.onnx")
+        with _refusing():
+            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def __call__(self, feeds: Feeds) -> dict[str, Array]:
-        values = self._session.run(self._watched, dict(feeds)) if self._watched else []
+        with _refusing():
+            values = self._session.run(self._watched, dict(feeds)) if self._watched else []
         return dict(zip(self._watched, values, strict=True)) | {name: feeds[name] for name in self._fed}
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # onnxruntime's exceptions have no base class of their own
+        raise BackendError(f"onnxruntime refuses the graph with its inner tensors as outputs: {error}") from error
 
 
 def save_with_outputs(model: ir.Model, names: list[str], path: Path) -> None:

@@ -41,7 +41,7 @@ def quantize(work: Workpiece, destination: Path, *, calibrator: str, kept_float:
             TensorsData(CalibrationMethod.MinMax, ranges),
             [],
             list(kept_float),
-            list({*QDQRegistry, *QLinearOpsRegistry}),
+            sorted({*QDQRegistry, *QLinearOpsRegistry}),
             {},
         )
         quantizer.quantize_model()
@@ -72,6 +72,8 @@ def quantize_weights(work: Workpiece, destination: Path, *, bits: int) -> None:
 
         quantizer = MatMulNBitsQuantizer(onnx.load(work.source), bits=bits, block_size=BLOCK, is_symmetric=True)
         quantizer.process()
+        if not any(node.op_type == "MatMulNBits" for node in quantizer.model.nodes()):
+            raise BackendError("no MatMul of the graph has a weight of two dimensions: all would stay in float")
         quantizer.model.save_model_to_file(str(destination), data_file(work.source).exists())
 
 

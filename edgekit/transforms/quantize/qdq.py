@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.tensors import Array
-from edgekit.transforms.quantize.layers import HEAVY, MOVERS, data_places, is_activation, is_constant
+from edgekit.transforms.quantize.layers import HEAVY, MOVERS, check_names, data_places, is_activation, is_constant
 from edgekit.transforms.quantize.ranges import Range, step_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 BIAS_LIMIT = 2.0**30  # a bias of more steps than this would leave no room for the sum
-SMALLEST_SCALE = 2.0**-100  # of a tensor or channel that is zero throughout
+SMALLEST_SCALE = 2.0**-63  # of a tensor or channel that is zero throughout: the product of two is a normal float32
 WEIGHT, BIAS = 1, 2  # places among a layer's inputs
 
 
@@ -57,10 +57,14 @@ def write_qdq(
     ranges: of every float activation, from a calibrator.
     saturates: the target adds pairs of u8 x s8 products in 16 bits: weights give up one bit.
     signed: every activation is s8, which TensorRT's dialect has too: the graph then computes the same everywhere.
+
+    Raises:
+        BackendError: the graph has no node of such a name.
     """
     import onnx_ir as ir
     from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+    check_names(model, nodes)
     copy = ir.from_proto(ir.to_proto(model))
     chosen = [node for node in copy.graph if node.name in set(nodes)]
     edges = _Edges(copy, {name: grid_of(found, signed=signed) for name, found in ranges.items()})
@@ -68,9 +72,10 @@ def write_qdq(
         edges.mark(node)
     edges.spread()
     edges.rewrite()
+    constants = _Constants(copy, levels=63 if saturates else 127)
     for node in chosen:
         if node.op_type in HEAVY and is_constant(node.inputs[WEIGHT]):
-            _quantize_constants(copy, node, steps=edges.marked.get((node, 0)), levels=63 if saturates else 127)
+            constants.quantize(node, edges.marked[node, 0])
     return RemoveUnusedNodesPass()(copy).model  # the float weights are among what is unused now
 
 
@@ -131,23 +136,47 @@ def _pair(model: ir.Model, value: ir.Value, grid: Grid, *, number: int) -> ir.Va
     return dequantize.outputs[0]
 
 
-def _quantize_constants(model: ir.Model, layer: ir.Node, *, steps: Grid | None, levels: int) -> None:
-    """Store the weight of `layer` in s8, and its bias in s32 where the scale of its activation is known."""
-    weight, bias = layer.inputs[WEIGHT], layer.inputs[BIAS] if len(layer.inputs) > BIAS else None
-    array, axis = _array(weight), _channel_axis(layer)
-    others = None if axis is None else tuple(d for d in range(array.ndim) if d != axis)
-    scale = np.maximum(np.abs(array).max(axis=others) / levels, SMALLEST_SCALE)
-    whole_bias = is_constant(bias) and steps is not None and axis is not None and _array(bias).size == scale.size
-    if whole_bias and steps is not None:
-        scale = np.maximum(scale, np.abs(_array(bias).reshape(-1)) / (steps.scale * BIAS_LIMIT))
-    scale = scale.astype(np.float32)
-    spread = scale if others is None else np.expand_dims(scale, others)
-    rounded = np.clip(np.round(array / spread), -levels, levels).astype(np.int8)
-    layer.replace_input_with(WEIGHT, _stored(model, layer, "weight", rounded, scale=scale, axis=axis))
-    if whole_bias and steps is not None:
-        product = (scale * np.float32(steps.scale)).astype(np.float32)
-        terms = np.round(_array(bias).reshape(-1).astype(np.float64) / product).astype(np.int32)
-        layer.replace_input_with(BIAS, _stored(model, layer, "bias", terms, scale=product, axis=0))
+class _Constants:
+    """Stores the weights of layers in s8, and their biases in s32; layers that share a weight go on sharing it."""
+
+    def __init__(self, model: ir.Model, *, levels: int) -> None:
+        self._model = model
+        self._levels = levels
+        self._weights: dict[tuple[ir.Value | None, int | None, bytes], ir.Value] = {}
+
+    def quantize(self, layer: ir.Node, activation: Grid) -> None:
+        """Replace the weight and the bias of `layer`, whose data is quantized in the grid `activation`."""
+        array, axis = _array(layer.inputs[WEIGHT]), _channel_axis(layer)
+        others = None if axis is None else tuple(d for d in range(array.ndim) if d != axis)
+        scale = np.maximum(np.abs(array).max(axis=others) / self._levels, SMALLEST_SCALE)
+        bias = None if axis is None else _bias(layer, channels=scale.size)
+        if bias is not None:
+            scale = np.maximum(scale, np.abs(bias) / (activation.scale * BIAS_LIMIT))
+        scale = scale.astype(np.float32)
+        self._quantize_weight(layer, array, scale=scale, axis=axis)
+        if bias is not None:
+            product = (scale * np.float32(activation.scale)).astype(np.float32)
+            terms = np.round(bias / product).astype(np.int32)
+            layer.replace_input_with(BIAS, _stored(self._model, layer, "bias", terms, scale=product, axis=0))
+
+    def _quantize_weight(self, layer: ir.Node, array: Array, *, scale: Array, axis: int | None) -> None:
+        key = (layer.inputs[WEIGHT], axis, scale.tobytes())
+        if key not in self._weights:
+            steps = scale if axis is None else scale.reshape([-1 if d == axis else 1 for d in range(array.ndim)])
+            rounded = np.clip(np.round(array / steps), -self._levels, self._levels).astype(np.int8)
+            self._weights[key] = _stored(self._model, layer, "weight", rounded, scale=scale, axis=axis)
+        layer.replace_input_with(WEIGHT, self._weights[key])
+
+
+def _bias(layer: ir.Node, *, channels: int) -> Array | None:
+    """The constant bias of `layer`, (channels,) float64; None where there is none, or it is not one term a channel."""
+    bias = layer.inputs[BIAS] if len(layer.inputs) > BIAS else None
+    if not is_constant(bias):
+        return None
+    array = _array(bias)
+    if array.size != channels or array.shape[-1:] != (channels,):
+        return None
+    return array.reshape(-1).astype(np.float64)
 
 
 def _array(value: ir.Value | None) -> Array:

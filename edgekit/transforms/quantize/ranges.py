@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,8 @@ from edgekit.transforms.quantize.histogram import BINS, Histogram
 
 LEVELS = 256
 PERCENTILE = 99.99
-SHRINKING = np.geomspace(1.0, 1 / 16, 65)  # shares of the full range that a search tries, largest first
+SHRINKING = np.geomspace(1.0, 1 / 16, 65)  # shares of the largest magnitude that a search tries, largest first
+UNSEEN = 1e-12  # probability of values that quantization cannot give, in place of 0
 
 Range = tuple[float, float]
 Floats = npt.NDArray[np.float64]
@@ -37,22 +39,23 @@ def percentile(histogram: Histogram) -> Range:
     tail = (1 - PERCENTILE / 100) / 2
     edges = np.linspace(-histogram.limit, histogram.limit, BINS + 1)
     first, last = int(np.searchsorted(share, tail)), int(np.searchsorted(share, 1 - tail))
-    return max(low, min(edges[first], 0.0)), min(high, max(edges[last + 1], 0.0))
+    return max(low, min(float(edges[first]), 0.0)), min(high, max(float(edges[last + 1]), 0.0))
 
 
 def mse(histogram: Histogram) -> Range:
-    """The range with the least mean squared error: outside it the distance to it, inside step**2 / 12, or the value
-    itself where that is rounded to 0.
+    """The range with the least mean squared error, of what lies outside and is clipped and of what is rounded inside.
 
-    Source: the uniform rounding noise is Bennett's (1948); exact zeros have no error in any range that holds 0.
+    Exact zeros have no error in any range that holds 0.
     """
     return _best(histogram, _squared_error)
 
 
 def entropy(histogram: Histogram) -> Range:
-    """The range that loses the least information: KL divergence of the values as quantized from the values clipped.
+    """The range that loses the least information: KL divergence of the values as quantized from the values.
 
-    Source: S. Migacz, "8-bit inference with TensorRT", GTC 2017.
+    Source: S. Migacz, "8-bit inference with TensorRT", GTC 2017, but for one thing: there the values are clipped before
+    they are compared, which hides most of what clipping loses. It gave the outputs of ds-cnn and resnet8 11 and 8 dB
+    more noise.
     """
     return _best(histogram, _divergence)
 
@@ -67,44 +70,50 @@ CALIBRATORS: dict[str, Callable[[Histogram], Range]] = {
 
 
 def _best(histogram: Histogram, cost: Callable[[Histogram, Range], float]) -> Range:
+    """The cheapest of what is left of the full range when all beyond a threshold, of either sign, is cut off."""
     low, high = minmax(histogram)
     if not histogram.limit:
         return low, high
-    tried = [(low * share, high * share) for share in SHRINKING.tolist()]
+    thresholds = SHRINKING * max(-low, high)
+    tried = [(max(low, -threshold), min(high, threshold)) for threshold in thresholds.tolist()]
     return min(tried, key=lambda found: cost(histogram, found))
 
 
 def _squared_error(histogram: Histogram, found: Range) -> float:
-    (low, high), step = found, step_of(found)
-    centres = histogram.centres()
-    outside = np.maximum(centres - high, 0) + np.maximum(low - centres, 0)
-    rounded = np.where(np.abs(centres) < step / 2, centres**2, step**2 / 12)
-    return float((_without_zeros(histogram) * np.where(outside > 0, outside**2, rounded)).sum())
+    step, reach = step_of(found), max(-found[0], found[1])
+    edges = np.linspace(-histogram.limit, histogram.limit, BINS + 1)
+    rounding = np.diff(_rounding_error(edges, step)) / (edges[1] - edges[0])
+    outside = np.maximum(np.abs(histogram.centres()) - reach, 0)
+    return float((_without_zeros(histogram) * np.where(outside > 0, outside**2, rounding)).sum())
+
+
+def _rounding_error(values: Floats, step: float) -> Floats:
+    """The integral from 0 of the squared distance to the nearest multiple of `step`: its difference over the ends of a
+    bin tells a value that many samples share, an image's background say, from one that falls anywhere."""
+    steps = np.round(values / step)
+    rest = values - steps * step
+    error: Floats = steps * (step**3 / 12) + rest * rest * rest / 3
+    return error
 
 
 def _divergence(histogram: Histogram, found: Range) -> float:
-    """KL(clipped || quantized) of the bins inside `found`, with what is outside gathered in the outermost ones."""
-    step = 2 * histogram.limit / BINS
-    first, last = (int((edge + histogram.limit) / step) for edge in found)
-    last = min(last, BINS - 1)
+    """KL(values || quantized), where all values of a level are taken to lie evenly in its bins that had any."""
+    bins = math.ceil(max(-found[0], found[1]) / histogram.limit * (BINS // 2))
+    inside = slice(BINS // 2 - bins if found[0] < 0 else BINS // 2, BINS // 2 + bins)
     counts = _without_zeros(histogram)
-    inside = counts[first : last + 1]
-    if len(inside) < LEVELS:
+    if len(counts[inside]) < LEVELS:
         return np.inf
-    clipped = inside.copy()
-    clipped[0] += counts[:first].sum()
-    clipped[-1] += counts[last + 1 :].sum()
-    quantized = _spread(inside)
-    p, q = clipped / clipped.sum(), quantized / max(quantized.sum(), 1.0)
-    used = p > 0
-    return float((p[used] * np.log(p[used] / np.maximum(q[used], 1e-12))).sum())
+    values, quantized = counts / counts.sum(), np.full(BINS, UNSEEN)
+    quantized[inside] = np.maximum(_spread(values[inside]), UNSEEN)
+    used = values > 0
+    return float((values[used] * np.log(values[used] / quantized[used])).sum())
 
 
-def _spread(counts: Floats) -> Floats:
-    """Each level's counts, spread evenly over its bins that had any."""
-    level = np.arange(len(counts)) * LEVELS // len(counts)
-    filled = (counts > 0).astype(np.float64)
-    sums, widths = np.bincount(level, counts, LEVELS), np.bincount(level, filled, LEVELS)
+def _spread(shares: Floats) -> Floats:
+    """Each level's share, spread evenly over its bins that had any."""
+    level = np.arange(len(shares)) * LEVELS // len(shares)
+    filled = (shares > 0).astype(np.float64)
+    sums, widths = np.bincount(level, shares, LEVELS), np.bincount(level, filled, LEVELS)
     shared: Floats = (sums / np.maximum(widths, 1))[level] * filled
     return shared
 

@@ -41,6 +41,13 @@ class Workpiece:
         """The distribution of every float activation over the calibration samples."""
         return observe(self.model, float_tensors(self.model), samples=self.calibration)
 
-    def ranges(self, calibrator: str) -> dict[str, Range]:
+    def ranges(self, calibrator: str) -> Mapping[str, Range]:
         """The range of every float activation by a calibrator, a name of `CALIBRATORS`."""
-        return {name: CALIBRATORS[calibrator](histogram) for name, histogram in self.histograms.items()}
+        if calibrator not in self._ranges:
+            find = CALIBRATORS[calibrator]
+            self._ranges[calibrator] = {name: find(histogram) for name, histogram in self.histograms.items()}
+        return self._ranges[calibrator]
+
+    @cached_property
+    def _ranges(self) -> dict[str, Mapping[str, Range]]:
+        return {}

@@ -83,6 +83,33 @@ def test_samples_are_asked_for_anew_each_time_and_never_all_held() -> None:
     assert len(asked) == 3  # the first time to check them all
 
 
+def test_a_sample_that_turns_bad_later_is_refused_as_it_passes_by() -> None:
+    good, bad = [GOOD, GOOD], [GOOD, spoiled("key", np.nan)]
+    calls = iter([good, bad])
+    calibration = Calibration(replace(PAIR, calibration=lambda: next(calls)))
+    with pytest.raises(CalibrationError, match="calibration sample 1: input 'key' holds 1 NaN"):
+        list(calibration)
+
+
+def test_digest_is_of_values_however_they_lie_in_memory() -> None:
+    values = np.arange(8, dtype=np.float32).reshape(4, 2)
+    strided, packed = values.T[:1], np.ascontiguousarray(values.T[:1])
+    assert not strided.flags.c_contiguous
+    one, other = (Calibration(pair({"query": array, "key": array})).sha256 for array in (strided, packed))
+    assert one == other
+
+
+def test_digest_tells_inputs_apart() -> None:
+    zeros, ones = np.zeros((1, 4), np.float32), np.ones((1, 4), np.float32)
+    one, other = ({"query": zeros, "key": ones}, {"query": ones, "key": zeros})
+    assert Calibration(pair(one)).sha256 != Calibration(pair(other)).sha256
+
+
+def test_digest_does_not_depend_on_the_order_of_names() -> None:
+    backwards = dict(reversed(GOOD.items()))
+    assert Calibration(pair(backwards)).sha256 == Calibration(pair(GOOD)).sha256
+
+
 def test_digest_tells_values_and_order_apart() -> None:
     other = GOOD | {"key": np.ones((1, 4), np.float32)}
     digests = {Calibration(pair(*feeds)).sha256 for feeds in ((GOOD, other), (other, GOOD), (GOOD, GOOD), (GOOD,))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +10,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from layer_graphs import layer_graph
 from models import CONV, exported
 
 from edgekit.errors import BackendError
 from edgekit.export import save_model
 from edgekit.parity import onnx_function
-from edgekit.tensors import Array
+from edgekit.recipes.recipe import Recipe
+from edgekit.tensors import Array, TensorSpec
 from edgekit.transforms.quantize import Calibration, Workpiece, quantize
+from edgekit.transforms.quantize.noise import outputs_of
 
 IMAGES = np.concatenate([sample["image"] for sample in list(Calibration(CONV))[:6]])
 # The same images in each sample: a quantizer cuts nothing off, whether it takes the samples' extremes or their mean.
@@ -67,12 +70,7 @@ def rms(values: Array) -> float:
 
 
 def expected_noise(weight_bits: int, activation_range: Callable[[Array], float]) -> float:
-    """Relative RMS error of the outputs that rounding alone explains.
-
-    Rounding to steps of s adds uniform noise of RMS s / sqrt(12) (Bennett, 1948). Relative to the tensor's own RMS this
-    noise passes a linear layer unchanged where neither noise nor signal averages out, and ReLU does not enlarge it.
-    Independent shares, one for each rounded tensor, add as squares.
-    """
+    """Relative RMS error of the outputs that rounding alone explains."""
     model = exported(CONV).model
     layers = [node for node in model.graph if node.op_type in ("Conv", "Gemm")]
     inner = [node.inputs[0] for node in layers[1:]]
@@ -82,6 +80,16 @@ def expected_noise(weight_bits: int, activation_range: Callable[[Array], float])
         weights = node.inputs[1].const_value.numpy()
         largest = np.abs(weights.reshape(len(weights), -1)).max(axis=1)
         steps_and_values.append((largest / (2 ** (weight_bits - 1) - 1), weights))
+    return noise_of(steps_and_values)
+
+
+def noise_of(steps_and_values: Iterable[tuple[Array, Array]]) -> float:
+    """Relative RMS error of what is computed from tensors of these values, each rounded to its step or steps.
+
+    Rounding to steps of s adds uniform noise of RMS s / sqrt(12) (Bennett, 1948). Relative to the tensor's own RMS this
+    noise passes a linear layer unchanged where neither noise nor signal averages out, and ReLU does not enlarge it.
+    Independent shares, one for each rounded tensor, add as squares.
+    """
     return float(np.linalg.norm([rms(step) / np.sqrt(12) / rms(values) for step, values in steps_and_values]))
 
 
@@ -254,3 +262,36 @@ def test_a_layer_that_is_kept_in_float_keeps_its_weight(float_file: Path, tmp_pa
     kept, quantized_layer = (node for node in graph.node if node.op_type == "Conv")
     assert kept.input[1] not in made_by
     assert made_by[quantized_layer.input[1]].op_type == "DequantizeLinear"
+
+
+# A convolution -> its node, the shapes of its data and of its weight, and the axis of output channels.
+CONVOLUTIONS = {
+    "grouped": ("Conv<group=2>(x, w)", (4, 8, 9, 9), (6, 4, 3, 3), 0),
+    "depthwise": ("Conv<group=8>(x, w)", (4, 8, 9, 9), (8, 1, 3, 3), 0),
+    "1-d": ("Conv<dilations=[2]>(x, w)", (4, 8, 40), (6, 8, 3), 0),
+    "3-d": ("Conv(x, w)", (2, 3, 7, 7, 7), (6, 3, 3, 3, 3), 0),
+    "transposed": ("ConvTranspose<strides=[2,2],kernel_shape=[3,3]>(x, w)", (4, 8, 9, 9), (8, 6, 3, 3), 1),
+}
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+@pytest.mark.parametrize("method", UNCLIPPED)
+def test_convolutions_of_every_kind_have_the_noise_that_their_steps_explain(
+    method: str, kind: str, tmp_path: Path
+) -> None:
+    """In onnxruntime as it is run, with its integer kernels where it has them."""
+    node, data, shape, axis = CONVOLUTIONS[kind]
+    rng = np.random.default_rng(4)
+    x, weight = (rng.standard_normal(each).astype(np.float32) for each in (data, shape))
+    sizes = ",".join("abcde"[: len(data)])
+    graph = layer_graph(f"(float[{','.join(map(str, data))}] x) => (float[{sizes}] y) {{ y = {node} }}", w=weight)
+    save_model(graph, tmp_path / "float.onnx")
+    inputs = {"x": TensorSpec("float32", data)}
+    recipe = Recipe("layer", tmp_path / "float.onnx", inputs, ("y",), calibration=lambda: [{"x": x}] * 2)
+    quantize(Workpiece(tmp_path / "float.onnx", Calibration(recipe)), tmp_path / "q.onnx", method=method)
+    expected, got = (next(outputs_of(tmp_path / name, [{"x": x}]))["y"] for name in ("float.onnx", "q.onnx"))
+    channels = np.moveaxis(weight, axis, 0).reshape(shape[axis], -1)
+    rounded = (x, expected) if method == "ort-minmax" else (x,)  # the others leave a float output in float
+    steps = [(np.array(RANGES[method](values) / 255), values) for values in rounded]
+    explained = noise_of([*steps, (np.abs(channels).max(axis=1) / 127, weight)])
+    assert rms(got - expected) / rms(expected) == pytest.approx(explained, rel=0.2)
