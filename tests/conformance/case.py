@@ -14,7 +14,10 @@ from edgekit.tensors import Array
 
 @dataclass(frozen=True)
 class Expected:
-    """What must stand at `ref` afterwards. epsilons: allowed |error| / (eps of float32 * max(|expected|, floor)); 0 is bit for bit."""
+    """What must stand at `ref` afterwards.
+
+    epsilons: allowed |error| in float32 epsilons of max(|expected|, floor); 0 is bit for bit.
+    """
 
     ref: Ref
     array: Array
