@@ -60,7 +60,8 @@ void bind_plan(nb::module_& module) {
       .def_ro("arena_bytes", &Plan::arena_bytes)
       .def_ro("state_bytes", &Plan::state_bytes)
       .def_ro("constant_bytes", &Plan::constant_bytes);
-  nb::class_<Run>(module, "Run", "One use of a plan: arena, state and bound tensors. For one thread at a time.")
+  nb::class_<Run>(module, "Run", nb::dynamic_attr(),
+                  "One use of a plan: arena, state and bound tensors. For one thread at a time.")
       .def(
           "__init__", [](Run* self, std::shared_ptr<Plan> plan) { new (self) Run(std::move(plan)); }, nb::arg("plan"))
       .def("bind_input", [](Run& run, std::uint32_t index,
@@ -71,6 +72,7 @@ void bind_plan(nb::module_& module) {
            })
       .def("bind_state", &Run::bind_state)
       .def("reset", &Run::reset)
+      .def("step_ns", &Run::step_ns, nb::arg("calls"), "The mean time of each step in ns, over `calls` runs.")
       .def("__call__", [](const Run& run) { run(); }, nb::call_guard<nb::gil_scoped_release>());
 }
 

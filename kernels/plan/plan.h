@@ -49,10 +49,12 @@ class Plan {
 
   const unsigned char* constants() const { return constants_.get(); }
 
- private:
   struct Free {
     void operator()(unsigned char* memory) const;
   };
+  static unsigned char* aligned_zeros(std::uint64_t bytes);  // with kSlack bytes behind
+
+ private:
   std::unique_ptr<unsigned char, Free> constants_;
   friend class PlanReader;
   friend class Run;
@@ -69,6 +71,8 @@ class Run {
   void bind_state();  // state tensors of delay 1 to the state itself; the others are left to their op
   void reset();       // the state to zeros
   void operator()() const;
+  // The mean time of each step in ns, over `calls` runs; reading the clock is in it, 20 to 40 ns a step.
+  std::vector<double> step_ns(int calls) const;
   const Plan& plan() const { return *plan_; }
   unsigned char* state() { return memory_.base[kState]; }
 

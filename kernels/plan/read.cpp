@@ -1,5 +1,4 @@
 // Reads a plan file; every offset, size and record is checked before it is used, since it comes from a file.
-#include <cstdlib>
 #include <cstring>
 
 #include "plan/crc32.h"
@@ -151,7 +150,7 @@ class PlanReader {
   void read_constants(Plan& plan) {
     if (constants_at_ > size_ || plan.constant_bytes > size_ - constants_at_)
       throw PlanError("plan: the constants lie outside of the file");
-    plan.constants_.reset(aligned_zeros(plan.constant_bytes));
+    plan.constants_.reset(Plan::aligned_zeros(plan.constant_bytes));
     if (plan.constant_bytes) std::memcpy(plan.constants_.get(), bytes_ + constants_at_, plan.constant_bytes);
   }
 
@@ -178,15 +177,6 @@ class PlanReader {
     return sizes;
   }
 
- public:
-  static unsigned char* aligned_zeros(std::uint64_t bytes) {
-    const std::size_t size = static_cast<std::size_t>((bytes + kSlack + 63) / 64 * 64);
-    auto* memory = static_cast<unsigned char*>(std::aligned_alloc(64, size));
-    if (!memory) throw PlanError("plan: no memory for " + std::to_string(size) + " bytes");
-    std::memset(memory, 0, size);
-    return memory;
-  }
-
  private:
   const unsigned char* bytes_;
   std::uint64_t size_;
@@ -195,44 +185,8 @@ class PlanReader {
   std::uint32_t input_count_ = 0, output_count_ = 0, state_count_ = 0, step_count_ = 0;
 };
 
-void Plan::Free::operator()(unsigned char* memory) const { std::free(memory); }
-
 std::shared_ptr<const Plan> Plan::parse(const unsigned char* bytes, std::size_t size, const std::string& row) {
   return PlanReader(bytes, size).read(row);
-}
-
-Run::Run(std::shared_ptr<const Plan> plan)
-    : plan_(std::move(plan)),
-      arena_(PlanReader::aligned_zeros(plan_->arena_bytes)),
-      state_(PlanReader::aligned_zeros(plan_->state_bytes)),
-      memory_{} {
-  memory_.base[kArena] = arena_.get();
-  memory_.base[kConstants] = plan_->constants_.get();
-  memory_.base[kState] = state_.get();
-}
-
-void Run::bind(std::uint32_t index, void* data, std::size_t bytes) {
-  const std::size_t inputs = plan_->inputs.size();
-  if (index >= inputs + plan_->outputs.size()) throw PlanError("plan: no tensor " + std::to_string(index));
-  const PlanTensor& tensor = index < inputs ? plan_->inputs[index] : plan_->outputs[index - inputs];
-  if (data && bytes != tensor.bytes)
-    throw PlanError("plan: " + tensor.name + " has " + std::to_string(bytes) + " bytes; expected " +
-                    std::to_string(tensor.bytes));
-  memory_.base[kFirstIo + index] = static_cast<unsigned char*>(data);
-}
-
-void Run::bind_state() {
-  for (const PlanState& state : plan_->states) {
-    unsigned char* place = state.offset == PlanState::kInsideOp ? nullptr : memory_.base[kState] + state.offset;
-    memory_.base[kFirstIo + state.input] = place;
-    memory_.base[kFirstIo + plan_->inputs.size() + state.output] = place;
-  }
-}
-
-void Run::reset() { std::memset(memory_.base[kState], 0, plan_->state_bytes); }
-
-void Run::operator()() const {
-  for (const Step& step : plan_->steps) step.kernel->run(step.params.data(), &memory_);
 }
 
 }  // namespace edgekit
