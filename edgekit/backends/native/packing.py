@@ -43,3 +43,15 @@ def fold_bias(bias: Array, weights: Array, *, zero_point: int) -> Array:
     sums = weights.astype(np.int64).reshape(len(weights), -1).sum(axis=1)
     folded: Array = bias.astype(np.int64) - zero_point * sums
     return folded.astype(np.int32)
+
+
+def pack_depthwise(weights: Array) -> Array:
+    """int8 taps (channels, taps_y, taps_x) of a depthwise convolution as [taps_x][taps_y / 4][channels][4].
+
+    Four taps of a column lie side by side; taps_y and channels are filled up with zeros to multiples of 4 and 16.
+    Gives a flat int8 array.
+    """
+    channels, taps_y, taps_x = weights.shape
+    full = np.zeros((round_up(channels, LANE_OUTPUTS), round_up(taps_y, 4), taps_x), np.int8)
+    full[:channels, :taps_y] = weights
+    return np.ascontiguousarray(full.reshape(len(full), -1, 4, taps_x).transpose(3, 1, 0, 2)).ravel()
