@@ -2,6 +2,8 @@
 #pragma once
 
 #include "dense_u8/dense_u8.h"
+#include "dequantize_u8/dequantize_u8.h"
+#include "quantize_u8/quantize_u8.h"
 
 namespace edgekit {
 
