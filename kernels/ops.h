@@ -4,6 +4,8 @@
 #include "border_u8/border_u8.h"
 #include "dense_u8/dense_u8.h"
 #include "depthwise_u8/depthwise_u8.h"
+#include "dequantize_u8/dequantize_u8.h"
+#include "quantize_u8/quantize_u8.h"
 
 namespace edgekit {
 
