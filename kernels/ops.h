@@ -1,6 +1,7 @@
 // The headers of every op, and the declaration of every kernel in kernels.inc.
 #pragma once
 
+#include "conv2d_u8/conv2d_u8.h"
 #include "dense_u8/dense_u8.h"
 
 namespace edgekit {
