@@ -2,6 +2,7 @@
 #pragma once
 
 #include "border_u8/border_u8.h"
+#include "conv2d_u8/conv2d_u8.h"
 #include "dense_u8/dense_u8.h"
 #include "depthwise_u8/depthwise_u8.h"
 #include "dequantize_u8/dequantize_u8.h"

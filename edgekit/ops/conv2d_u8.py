@@ -1,0 +1,108 @@
+"""conv2d_u8: a convolution of one quantized image, with a residual on request: Conv, and Add, between (De)QuantizeLinear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.ops.rounding import requantize, wrapped_sum
+from edgekit.tensors import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+TOLERANCE_EPS = 0.0  # integer sums, one rounded f32 product and one fma: every row gives the same bits
+DOMAIN = "|value| < 2**31; scale > 0 and finite; residual_scale finite"
+
+
+def reference(
+    x: Array,
+    weights: Array,
+    *,
+    bias: Array,
+    scale: Array,
+    strides: tuple[int, int] = (1, 1),
+    dilations: tuple[int, int] = (1, 1),
+) -> Array:
+    """`acc * scale`, float32 (rows, columns, outputs): what `with_residual` or `requantized` goes on with.
+
+    x: (height, width, channels) uint8, its padding included. weights: (outputs, kernel rows, kernel columns, channels)
+    int8. bias: (outputs,) int32, the zero point of x folded in. scale: (outputs,) float32.
+    """
+    height, width, channels = x.shape
+    outputs, taps_y, taps_x, _ = weights.shape
+    rows = (height - (taps_y - 1) * dilations[0] - 1) // strides[0] + 1
+    columns = (width - (taps_x - 1) * dilations[1] - 1) // strides[1] + 1
+    sums = np.tile(bias.astype(np.int64), (rows, columns, 1))
+    for i in range(taps_y):
+        for j in range(taps_x):
+            top, left = i * dilations[0], j * dilations[1]
+            seen = x[top :: strides[0], left :: strides[1]][:rows, :columns].astype(np.int64)
+            sums += seen @ weights[:, i, j].astype(np.int64).T
+    product: Array = wrapped_sum(sums).astype(np.float32) * scale.astype(np.float32)
+    return product
+
+
+def with_residual(values: Array, residual: Array, *, scale: float, zero_point: int) -> Array:
+    """float32 `fma(residual - zero_point, scale, values)`; residual: uint8 of the shape of `values`."""
+    return fused_multiply_add(residual.astype(np.float32) - np.float32(zero_point), np.float32(scale), values)
+
+
+def requantized(values: Array, *, zero_point: int, low: int = 0, high: int = 255) -> Array:
+    """uint8 of float32 values: `clamp(round(value) + zero_point, low, high)`, ties to even."""
+    return requantize(values, zero_point=zero_point, low=low, high=high)
+
+
+def fused_multiply_add(a: Array, b: Array | np.float32, c: Array) -> Array:
+    """float32 `a * b + c` of float32 arrays, rounded once.
+
+    The product is exact in float64. The sum is rounded to odd there, after which rounding it to float32 gives what one
+    rounding would (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+    """
+    product, addend = np.multiply(a, b, dtype=np.float64), c.astype(np.float64)
+    total = product + addend
+    virtual = total - product
+    error = (product - (total - virtual)) + (addend - virtual)
+    inexact_and_even = (error != 0) & (total.view(np.int64) % 2 == 0)
+    odd = np.where(inexact_and_even, np.nextafter(total, np.copysign(np.inf, error)), total)
+    fused: Array = odd.astype(np.float32)
+    return fused
+
+
+def onnx_model(
+    weights: Array,
+    *,
+    bias: Array,
+    scale: Array,
+    zero_points: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilations: tuple[int, int] = (1, 1),
+) -> onnx.ModelProto:
+    """The op without a residual as ONNX: x (1, channels, height, width) uint8 -> y uint8, of scale 1 each.
+
+    weights, scale: as in `reference`; bias: int32, without the zero point. zero_points: of x and of y. pads: top, left,
+    bottom, right, as ONNX has them, of zero points.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = {
+        "one": np.array(1, np.float32),
+        "x_zero": np.array(zero_points[0], np.uint8),
+        "y_zero": np.array(zero_points[1], np.uint8),
+        "w": weights.transpose(0, 3, 1, 2),
+        "w_scale": scale.astype(np.float32),
+        "w_zero": np.zeros(len(weights), np.int8),
+        "bias": bias.astype(np.int32),
+    }
+    names = ["x", "one", "x_zero", "w", "w_scale", "w_zero", "one", "y_zero", "bias"]
+    node = helper.make_node("QLinearConv", names, ["y"], strides=strides, pads=pads, dilations=dilations)
+    graph = helper.make_graph(
+        [node],
+        "conv2d_u8",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, weights.shape[3], "height", "width"])],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, len(weights), "rows", "columns"])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
