@@ -35,6 +35,11 @@ nb::list steps(const Plan& plan) {
   return found;
 }
 
+void call(const Run& run) {
+  run.check_bound();
+  run();
+}
+
 }  // namespace
 
 void bind_plan(nb::module_& module) {
@@ -73,7 +78,7 @@ void bind_plan(nb::module_& module) {
       .def("bind_state", &Run::bind_state)
       .def("reset", &Run::reset)
       .def("step_ns", &Run::step_ns, nb::arg("calls"), "The mean time of each step in ns, over `calls` runs.")
-      .def("__call__", [](const Run& run) { run(); }, nb::call_guard<nb::gil_scoped_release>());
+      .def("__call__", &call, nb::call_guard<nb::gil_scoped_release>());
 }
 
 }  // namespace edgekit

@@ -41,12 +41,31 @@ void Checker::finite(float value, const char* name) const {
 
 void Checker::reads(Ref ref, std::uint64_t bytes, const char* name, Overread overread, std::uint32_t align) const {
   inside(ref, bytes, name, align);
+  bound(ref, name);
   if (overread == Overread::slack && ref.space >= kFirstIo)
     fail(std::string(name) + " must not be an input or output: the kernel reads a little further");
 }
 
 void Checker::writes(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align) const {
   inside(ref, bytes, name, align);
+  bound(ref, name);
+  not_read_only(ref, name);
+}
+
+void Checker::reads_if_bound(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align) const {
+  inside(ref, bytes, name, align);
+}
+
+void Checker::writes_if_bound(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align) const {
+  inside(ref, bytes, name, align);
+  not_read_only(ref, name);
+}
+
+void Checker::bound(Ref ref, const char* name) const {
+  if (sizes_.may_be_unbound[ref.space]) fail(std::string(name) + " is a state that this op does not keep itself");
+}
+
+void Checker::not_read_only(Ref ref, const char* name) const {
   if (ref.space == kConstants || (ref.space >= kFirstIo && ref.space < kFirstIo + sizes_.inputs))
     fail(std::string(name) + " is written, but lies in memory that is only read");
 }

@@ -19,6 +19,7 @@ struct Sizes {
   std::uint64_t bytes[kSpaces] = {};
   std::uint32_t inputs = 0;
   std::uint32_t outputs = 0;
+  bool may_be_unbound[kSpaces] = {};  // tensors of a state that an op keeps itself: null in a stream
 };
 
 // Whether a kernel may read up to kSlack bytes behind a tensor. An input or output of the user has none to read.
@@ -40,6 +41,9 @@ class Checker {
   void reads(Ref ref, std::uint64_t bytes, const char* name, Overread overread = Overread::no,
              std::uint32_t align = 1) const;
   void writes(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align = 1) const;
+  // The same for a tensor that the kernel looks at only where it is bound.
+  void reads_if_bound(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align = 1) const;
+  void writes_if_bound(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align = 1) const;
   static bool absent(Ref ref) { return ref.space == kNone; }
 
   // Values of a constant that lies at `ref`, for what only its values can tell; `reads` has to pass before.
@@ -48,6 +52,8 @@ class Checker {
 
  private:
   void inside(Ref ref, std::uint64_t bytes, const char* name, std::uint32_t align) const;
+  void bound(Ref ref, const char* name) const;
+  void not_read_only(Ref ref, const char* name) const;
   [[noreturn]] void fail(const std::string& what) const;
 
   const Sizes& sizes_;

@@ -1,6 +1,6 @@
-// Tiles of STARTS x COLUMNS pixels by VECTORS * 16 outputs, whose sums stay in registers. A tile takes STARTS addresses,
-// of one output row or of several, and COLUMNS neighbouring pixels from each: narrow images fill tiles all the same, and
-// no pixel needs a pointer of its own.
+// Tiles of STARTS x COLUMNS pixels by VECTORS * 16 outputs, whose sums stay in registers. A tile takes STARTS
+// addresses, of one output row or of several, and COLUMNS neighbouring pixels from each: narrow images fill tiles all
+// the same, and no pixel needs a pointer of its own.
 #include <cstdlib>
 #include <cstring>
 
@@ -69,9 +69,8 @@ struct Tile {
     if (VECTORS > 2)
       _mm512_mask_storeu_epi8(to, outputs.exist, levels);
     else if (VECTORS == 2)
-      _mm256_mask_storeu_epi8(
-          to, static_cast<__mmask32>(outputs.exist),
-          position ? _mm512_extracti64x4_epi64(levels, 1) : _mm512_castsi512_si256(levels));
+      _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(outputs.exist),
+                              position ? _mm512_extracti64x4_epi64(levels, 1) : _mm512_castsi512_si256(levels));
     else
       _mm_mask_storeu_epi8(to, static_cast<__mmask16>(outputs.exist),
                            position == 0   ? _mm512_castsi512_si128(levels)
@@ -88,14 +87,14 @@ struct Tile {
       const int pixel = first + i / VECTORS;
       values[i] = i >= kStored * VECTORS || pixel >= kPixels
                       ? _mm512_setzero_ps()
-                      : _mm512_mul_ps(_mm512_cvtepi32_ps(sums[first * VECTORS + i]), _mm512_loadu_ps(outputs.scale + i % VECTORS * 16));
+                      : _mm512_mul_ps(_mm512_cvtepi32_ps(sums[first * VECTORS + i]),
+                                      _mm512_loadu_ps(outputs.scale + i % VECTORS * 16));
     }
     if (starts->residual) {
       for (int i = 0; i < kStored * VECTORS && first + i / VECTORS < kPixels; ++i) {
         const int pixel = first + i / VECTORS;
         const std::uint8_t* residual = starts[pixel / COLUMNS].residual + pixel % COLUMNS * outputs.residual_stride;
-        values[i] =
-            _mm512_fmadd_ps(residual_values(outputs, residual, i % VECTORS), outputs.residual_scale, values[i]);
+        values[i] = _mm512_fmadd_ps(residual_values(outputs, residual, i % VECTORS), outputs.residual_scale, values[i]);
       }
     }
     const __m512i levels = levels_of(outputs, values);
@@ -139,19 +138,18 @@ struct Tile {
 
 using RunTile = void (*)(const Outputs&, const Start*);
 
-#define TILES(starts, vectors)                                                                                  \
-  {                                                                                                             \
-    Tile<starts, 1, vectors>::run, Tile<starts, 2, vectors>::run, Tile<starts, 3, vectors>::run,                \
-        Tile<starts, 4, vectors>::run, Tile<starts, 5, vectors>::run, Tile<starts, 6, vectors>::run,            \
+#define TILES(starts, vectors)                                                                     \
+  {                                                                                                \
+      Tile<starts, 1, vectors>::run, Tile<starts, 2, vectors>::run, Tile<starts, 3, vectors>::run, \
+      Tile<starts, 4, vectors>::run, Tile<starts, 5, vectors>::run, Tile<starts, 6, vectors>::run, \
   }
-#define TILES8(starts, vectors)                                                                                 \
-  {                                                                                                             \
-    Tile<starts, 1, vectors>::run, Tile<starts, 2, vectors>::run, Tile<starts, 3, vectors>::run,                \
-        Tile<starts, 4, vectors>::run, Tile<starts, 5, vectors>::run, Tile<starts, 6, vectors>::run,            \
-        Tile<starts, 7, vectors>::run, Tile<starts, 8, vectors>::run                                            \
-  }
+#define TILES8(starts, vectors)                                                                 \
+  {Tile<starts, 1, vectors>::run, Tile<starts, 2, vectors>::run, Tile<starts, 3, vectors>::run, \
+   Tile<starts, 4, vectors>::run, Tile<starts, 5, vectors>::run, Tile<starts, 6, vectors>::run, \
+   Tile<starts, 7, vectors>::run, Tile<starts, 8, vectors>::run}
 
-const RunTile kTiles[4][3][8] = {{TILES8(1, 1), TILES8(2, 1), TILES8(3,1)}, {TILES8(1, 2), TILES(2, 2)}, {TILES8(1, 3)}, {TILES(1, 4)}};
+const RunTile kTiles[4][3][8] = {
+    {TILES8(1, 1), TILES8(2, 1), TILES8(3, 1)}, {TILES8(1, 2), TILES(2, 2)}, {TILES8(1, 3)}, {TILES(1, 4)}};
 
 struct Conv {
   const Conv2dU8& p;
@@ -194,7 +192,7 @@ void cover(const Conv& conv, const Outputs& outputs, int vectors, int starts, in
 
 extern "C" void edgekit_conv2d_u8_avx512vnni(const Conv2dU8* p, const Memory* memory) {
   Conv conv{*p, at<const std::uint8_t>(memory, p->input), at<const std::uint8_t>(memory, p->residual),
-                  at<std::uint8_t>(memory, p->output)};
+            at<std::uint8_t>(memory, p->output)};
   const int groups = static_cast<int>(round_up(p->tap_bytes, 4) / 4);
   const std::int64_t inputs = std::int64_t{p->taps_y} * p->taps_x * groups * 4;
   Outputs outputs{};
@@ -211,7 +209,8 @@ extern "C" void edgekit_conv2d_u8_avx512vnni(const Conv2dU8* p, const Memory* me
   outputs.high = _mm512_set1_epi8(static_cast<char>(p->high));
   outputs.residual_zero_point = _mm512_set1_epi32(p->residual_zero_point);
   outputs.residual_scale = _mm512_set1_ps(p->residual_scale);
-  static const int VV = getenv("VV") ? atoi(getenv("VV")) : 4, SS = getenv("SS") ? atoi(getenv("SS")) : 1, WW = getenv("WW") ? atoi(getenv("WW")) : 6;
+  static const int VV = getenv("VV") ? atoi(getenv("VV")) : 4, SS = getenv("SS") ? atoi(getenv("SS")) : 1,
+                   WW = getenv("WW") ? atoi(getenv("WW")) : 6;
   for (int first = 0; first < p->outputs; first += kBlockOutputs) {
     const int width = block_width(p->outputs, first);
     for (int part = 0; part < width; part += 16 * VV) {

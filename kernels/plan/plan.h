@@ -68,9 +68,10 @@ class Run {
   // Binds input or output `index` (inputs first) to memory of exactly its size. In a stream, state tensors stay
   // unbound.
   void bind(std::uint32_t index, void* data, std::size_t bytes);
-  void bind_state();  // state tensors of delay 1 to the state itself; the others are left to their op
+  void bind_state();  // a stream: state tensors of delay 1 to the state itself; the others are left to their op
   void reset();       // the state to zeros
   void operator()() const;
+  void check_bound() const;  // throws PlanError where a tensor is neither bound nor kept as state
   // The mean time of each step in ns, over `calls` runs; reading the clock is in it, 20 to 40 ns a step.
   std::vector<double> step_ns(int calls) const;
   const Plan& plan() const { return *plan_; }
@@ -80,6 +81,7 @@ class Run {
   std::shared_ptr<const Plan> plan_;
   std::unique_ptr<unsigned char, Plan::Free> arena_, state_;
   Memory memory_;
+  bool streams_ = false;
 };
 
 }  // namespace edgekit

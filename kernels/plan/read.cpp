@@ -171,6 +171,11 @@ class PlanReader {
     sizes.bytes[kState] = plan.state_bytes;
     sizes.inputs = static_cast<std::uint32_t>(plan.inputs.size());
     sizes.outputs = static_cast<std::uint32_t>(plan.outputs.size());
+    for (const PlanState& state : plan.states) {
+      if (state.offset != PlanState::kInsideOp) continue;
+      sizes.may_be_unbound[kFirstIo + state.input] = true;
+      sizes.may_be_unbound[kFirstIo + sizes.inputs + state.output] = true;
+    }
     std::uint32_t space = kFirstIo;
     for (const auto* tensors : {&plan.inputs, &plan.outputs})
       for (const PlanTensor& tensor : *tensors) sizes.bytes[space++] = tensor.bytes;

@@ -38,6 +38,7 @@ void Run::bind(std::uint32_t index, void* data, std::size_t bytes) {
 }
 
 void Run::bind_state() {
+  streams_ = true;
   for (const PlanState& state : plan_->states) {
     unsigned char* place = state.offset == PlanState::kInsideOp ? nullptr : memory_.base[kState] + state.offset;
     memory_.base[kFirstIo + state.input] = place;
@@ -46,6 +47,15 @@ void Run::bind_state() {
 }
 
 void Run::reset() { std::memset(memory_.base[kState], 0, plan_->state_bytes); }
+
+void Run::check_bound() const {
+  std::uint64_t state = 0;
+  if (streams_)
+    for (const PlanState& each : plan_->states)
+      state |= 1ull << each.input | 1ull << (plan_->inputs.size() + each.output);
+  for (std::size_t i = 0; i < plan_->inputs.size() + plan_->outputs.size(); ++i)
+    if (!memory_.base[kFirstIo + i] && !(state >> i & 1)) throw PlanError("plan: not every input and output is bound");
+}
 
 void Run::operator()() const {
   for (const Step& step : plan_->steps) step.kernel->run(step.params.data(), &memory_);
