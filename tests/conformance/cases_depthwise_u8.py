@@ -66,6 +66,7 @@ def case(
     *,
     level: int | None = None,
     weight: int | None = None,
+    offset: int = 1,
     **gaps: int,
 ) -> Case:
     """One call on random values, or on the ones given; gaps as for `spread`, in the input and in the output."""
@@ -85,7 +86,7 @@ def case(
     at = strides("input", x, **gaps)
     row, column = at["input_row_stride"], at["input_column_stride"]
     params = {
-        "input": put_image(memories, x, offset=1, **gaps),
+        "input": put_image(memories, x, offset=offset, **gaps),
         "weights": memories.put(pack_depthwise(weights), Space.CONSTANTS),
         "bias": memories.put(pack_lanes(bias), Space.CONSTANTS),
         "scale": memories.put(pack_lanes(scale), Space.CONSTANTS),
