@@ -1,4 +1,4 @@
-#include "common/bytes512.h"
+#include "common/bytes.h"
 #include "ops.h"
 
 // Tuned clones of these spill their sums (GCC 12), and inlining them into the loop over rows does too.
@@ -70,13 +70,6 @@ inline typename V::Ints to_levels(const Levels<V>& levels, const typename V::Int
   return levels.of(values[0], values[1], values[2], values[3]);
 }
 
-// Keeps a load from being repeated as the operand of each of its uses: one of 64 bytes takes a cycle, or two.
-template <class T>
-inline T once(T loaded) {
-  asm("" : "+v"(loaded));
-  return loaded;
-}
-
 // Bytes of four taps side by side.
 template <class V>
 inline void interleave(typename V::Ints a, typename V::Ints b, typename V::Ints c, typename V::Ints d,
@@ -123,7 +116,7 @@ EDGEKIT_MICROKERNEL void slide(const Nine<V>& nine, const DepthwiseU8& p, Image 
       if (STEP == 1) two[g] = dot(one[g], quads[g], weights[1][g]);
       one[g] = dot(nine.bias[g], quads[g], weights[0][g]);
     }
-    store_first<V>(at.output, count, to_levels<V>(levels, done, nine.scale));
+    V::store(at.output, count, to_levels<V>(levels, done, nine.scale));
   }
 }
 
@@ -137,8 +130,8 @@ template <int STEP, bool WHOLE>
 inline __m512i pixels(const std::uint8_t* input, std::int64_t bytes, __m512i even) {
   if (STEP == 1) return _mm512_loadu_si512(input);
   if (WHOLE) return _mm512_permutex2var_epi64(_mm512_loadu_si512(input), even, _mm512_loadu_si512(input + 64));
-  const __m512i a = _mm512_maskz_loadu_epi8(first_bytes<Bytes64>(bytes * 2), input);
-  const __m512i b = _mm512_maskz_loadu_epi8(first_bytes<Bytes64>(bytes * 2 - 64), input + 64);
+  const __m512i a = _mm512_maskz_loadu_epi8(Bytes64::first(bytes * 2), input);
+  const __m512i b = _mm512_maskz_loadu_epi8(Bytes64::first(bytes * 2 - 64), input + 64);
   return _mm512_permutex2var_epi64(a, even, b);
 }
 
@@ -154,7 +147,7 @@ inline void several_pixels(const Nine<Bytes64>& nine, const __m512i (&weights)[3
                         c, c, quads);
     for (int g = 0; g < 4; ++g) sums[g] = dot(i ? sums[g] : nine.bias[g], quads[g], weights[i][g]);
   }
-  store_first<Bytes64>(at.output, WHOLE ? 64 : bytes, to_levels<Bytes64>(levels, sums, nine.scale));
+  Bytes64::store(at.output, WHOLE ? 64 : bytes, to_levels<Bytes64>(levels, sums, nine.scale));
 }
 
 template <int STEP>
@@ -197,8 +190,8 @@ EDGEKIT_MICROKERNEL void any_taps(const Block<V>& block, Image at, int outputs) 
   block.values(block.scale, four);
   for (int x = 0; x < 4; ++x)
     if (x < outputs)
-      store_first<V>(at.output + x * static_cast<std::int64_t>(p.output_column_stride), block.count,
-                     to_levels<V>(levels, sums[x], four));
+      V::store(at.output + x * static_cast<std::int64_t>(p.output_column_stride), block.count,
+               to_levels<V>(levels, sums[x], four));
 }
 
 template <class V>
@@ -208,12 +201,6 @@ void any_row(const Block<V>& block, Image at) {
     at.input += 4LL * block.p.input_column_stride;
     at.output += 4LL * block.p.output_column_stride;
   }
-}
-
-// How far apart the outputs of a row are, in columns of 3 x 3 taps; 0 where the taps are others.
-int step_of(const DepthwiseU8& p) {
-  if (p.taps_y != 3 || p.taps_x != 3) return 0;
-  return p.input_column_stride == p.tap_x_stride ? 1 : p.input_column_stride == 2LL * p.tap_x_stride ? 2 : 0;
 }
 
 bool is_narrow(const DepthwiseU8& p) {
@@ -230,7 +217,7 @@ void run_block(const Block<V>& block, Image at) {
   const DepthwiseU8& p = block.p;
   at.input += block.first;
   at.output += block.first;
-  const int step = step_of(p);
+  const int step = depthwise_step(p);
   if (step == 0) return each_row(p, at, [&](Image row) { any_row(block, row); });
   const Nine<V> nine(block);
   const auto run = step == 1 ? slide<V, 1> : slide<V, 2>;
@@ -239,7 +226,7 @@ void run_block(const Block<V>& block, Image at) {
 
 void run_narrow(const Block<Bytes64>& block, Image at) {
   const Nine<Bytes64> nine(block);
-  const auto run = step_of(block.p) == 1 ? narrow_row<1> : narrow_row<2>;
+  const auto run = depthwise_step(block.p) == 1 ? narrow_row<1> : narrow_row<2>;
   each_row(block.p, at, [&](Image row) { run(nine, block.p, row, 64); });
 }
 
@@ -247,7 +234,7 @@ void run_narrow(const Block<Bytes64>& block, Image at) {
 
 extern "C" void edgekit_depthwise_u8_avx512vnni(const DepthwiseU8* p, const Memory* memory) {
   const Image image{at<const std::uint8_t>(memory, p->input), at<std::uint8_t>(memory, p->output)};
-  if (step_of(*p) != 0 && is_narrow(*p)) return run_narrow({*p, memory, 0, true}, image);
+  if (depthwise_step(*p) != 0 && is_narrow(*p)) return run_narrow({*p, memory, 0, true}, image);
   for (int first = 0; first < p->channels; first += 64) {
     if (p->channels - first > 32)
       run_block(Block<Bytes64>(*p, memory, first, false), image);
