@@ -146,6 +146,10 @@ struct Levels {
     const typename V::Ints second = V::add16(V::pack32(V::round(c), V::round(d)), zero_point);
     return V::clamp8(V::pack16(first, second), low, high);
   }
+  inline typename V::Ints of_scaled(const typename V::Ints* sums, typename V::Floats scale) const {
+    return of(V::times(V::to_float(sums[0]), scale), V::times(V::to_float(sums[1]), scale),
+              V::times(V::to_float(sums[2]), scale), V::times(V::to_float(sums[3]), scale));
+  }
 };
 
 }  // namespace
