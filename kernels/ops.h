@@ -1,6 +1,7 @@
 // The headers of every op, and the declaration of every kernel in kernels.inc.
 #pragma once
 
+#include "add_u8/add_u8.h"
 #include "border_u8/border_u8.h"
 #include "dense_u8/dense_u8.h"
 #include "depthwise_u8/depthwise_u8.h"
