@@ -5,6 +5,7 @@
 #include "border_u8/border_u8.h"
 #include "dense_u8/dense_u8.h"
 #include "depthwise_u8/depthwise_u8.h"
+#include "lookup_u8/lookup_u8.h"
 #include "pool_u8/pool_u8.h"
 
 namespace edgekit {

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "common/rounding.h"
 #include "ops.h"
 
 namespace edgekit {

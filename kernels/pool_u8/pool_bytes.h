@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/bytes.h"
+#include "common/rounding.h"
 #include "ops.h"
 
 namespace edgekit {

@@ -1,3 +1,4 @@
+#include "common/rounding.h"
 #include "ops.h"
 
 namespace edgekit {
