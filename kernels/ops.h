@@ -1,12 +1,15 @@
 // The headers of every op, and the declaration of every kernel in kernels.inc.
 #pragma once
 
+#include "add_u8/add_u8.h"
 #include "border_u8/border_u8.h"
 #include "conv2d_u8/conv2d_u8.h"
 #include "dense_u8/dense_u8.h"
 #include "depthwise_u8/depthwise_u8.h"
 #include "dequantize_u8/dequantize_u8.h"
 #include "quantize_u8/quantize_u8.h"
+#include "lookup_u8/lookup_u8.h"
+#include "pool_u8/pool_u8.h"
 
 namespace edgekit {
 

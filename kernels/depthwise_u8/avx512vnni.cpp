@@ -1,4 +1,4 @@
-#include "common/bytes512.h"
+#include "common/bytes.h"
 #include "ops.h"
 
 // Tuned clones of these spill their sums (GCC 12), and inlining them into the loop over rows does too.
@@ -21,22 +21,32 @@ struct Image {
 template <class V>
 struct Block {
   using Ints = typename V::Ints;
+  static constexpr int kLanes = V::kBytes / 16;
   const DepthwiseU8& p;
   const unsigned char *weights, *bias, *scale;
   int first, count;
-  bool repeated;
+  std::int64_t offsets[4][kLanes];  // of the values of four channels: those of lane l of register g
 
-  // Values of 4 bytes for each channel, in the order of interleaved bytes: those of register g.
-  Ints values(const unsigned char* from, int g) const {
+  Block(const DepthwiseU8& p_, const Memory* memory, int first_, bool repeated)
+      : p(p_),
+        weights(at<const unsigned char>(memory, p.weights)),
+        bias(at<const unsigned char>(memory, p.bias)),
+        scale(at<const unsigned char>(memory, p.scale)),
+        first(first_),
+        count(smaller(V::kBytes, p.channels - first)) {
     const int last = static_cast<int>(round_up(p.channels, 16)) - 4;
-    std::int64_t offsets[V::kBytes / 16];
-    for (int lane = 0; lane < V::kBytes / 16; ++lane) {
-      const int channel = first + lane * 16 + g * 4;
-      offsets[lane] = 4LL * (repeated ? channel % p.channels : smaller(channel, last));
-    }
-    return V::lanes(from, offsets);
+    for (int g = 0; g < 4; ++g)
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const int channel = first + lane * 16 + g * 4;
+        offsets[g][lane] = 4LL * (repeated ? channel % p.channels : smaller(channel, last));
+      }
   }
-  Ints taps(int tap_x, int group, int g) const { return values(weights + depthwise_group(p, tap_x, group), g); }
+
+  // Values of 4 bytes for each channel, in the order of interleaved bytes.
+  void values(const unsigned char* from, Ints* four) const {
+    for (int g = 0; g < 4; ++g) four[g] = V::lanes(from, offsets[g]);
+  }
+  void taps(int tap_x, int group, Ints* four) const { values(weights + depthwise_group(p, tap_x, group), four); }
 };
 
 // What 3 x 3 taps need beside the input.
@@ -46,11 +56,9 @@ struct Nine {
   Levels<V> levels;
 
   explicit Nine(const Block<V>& block) : levels(block.p.zero_point, block.p.low, block.p.high) {
-    for (int g = 0; g < 4; ++g) {
-      for (int i = 0; i < 3; ++i) weights[i][g] = block.taps(i, 0, g);
-      bias[g] = block.values(block.bias, g);
-      scale[g] = block.values(block.scale, g);
-    }
+    for (int i = 0; i < 3; ++i) block.taps(i, 0, weights[i]);
+    block.values(block.bias, bias);
+    block.values(block.scale, scale);
   }
 };
 
@@ -66,6 +74,7 @@ inline typename V::Ints to_levels(const Levels<V>& levels, const typename V::Int
 template <class V>
 inline void interleave(typename V::Ints a, typename V::Ints b, typename V::Ints c, typename V::Ints d,
                        typename V::Ints* quads) {
+  a = once(a), b = once(b), c = once(c), d = once(d);
   const typename V::Ints ab = V::low8(a, b), cd = V::low8(c, d), ab_high = V::high8(a, b), cd_high = V::high8(c, d);
   quads[0] = V::low16(ab, cd);
   quads[1] = V::high16(ab, cd);
@@ -76,7 +85,7 @@ inline void interleave(typename V::Ints a, typename V::Ints b, typename V::Ints 
 // Three rows of a column; the weight of the fourth is zero.
 template <class V>
 inline void column_of(const std::uint8_t* input, std::int64_t row, typename V::Ints* quads) {
-  const typename V::Ints c = V::load(input + 2 * row);
+  const typename V::Ints c = once(V::load(input + 2 * row));
   interleave<V>(V::load(input), V::load(input + row), c, c, quads);
 }
 
@@ -107,15 +116,13 @@ EDGEKIT_MICROKERNEL void slide(const Nine<V>& nine, const DepthwiseU8& p, Image 
       if (STEP == 1) two[g] = dot(one[g], quads[g], weights[1][g]);
       one[g] = dot(nine.bias[g], quads[g], weights[0][g]);
     }
-    store_first<V>(at.output, count, to_levels<V>(levels, done, nine.scale));
+    V::store(at.output, count, to_levels<V>(levels, done, nine.scale));
   }
 }
 
 // Which 8 bytes of 16 belong to every second pixel.
 inline __m512i even_pixels(int channels) {
-  if (channels == 8) return _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-  if (channels == 16) return _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
-  return _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 10, 11);
+  return channels == 8 ? _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14) : _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
 }
 
 // 64 bytes of pixels STEP apart, of which `bytes` are in use: of STEP 2, every second pixel of 128 bytes.
@@ -123,64 +130,68 @@ template <int STEP, bool WHOLE>
 inline __m512i pixels(const std::uint8_t* input, std::int64_t bytes, __m512i even) {
   if (STEP == 1) return _mm512_loadu_si512(input);
   if (WHOLE) return _mm512_permutex2var_epi64(_mm512_loadu_si512(input), even, _mm512_loadu_si512(input + 64));
-  const __m512i a = _mm512_maskz_loadu_epi8(first_bytes<Bytes64>(bytes * 2), input);
-  const __m512i b = _mm512_maskz_loadu_epi8(first_bytes<Bytes64>(bytes * 2 - 64), input + 64);
+  const __m512i a = _mm512_maskz_loadu_epi8(Bytes64::first(bytes * 2), input);
+  const __m512i b = _mm512_maskz_loadu_epi8(Bytes64::first(bytes * 2 - 64), input + 64);
   return _mm512_permutex2var_epi64(a, even, b);
 }
 
-// 64 bytes of outputs, `bytes` of them in use: pixels of 8, 16 or 32 channels that lie side by side.
+// 64 bytes of outputs, `bytes` of them in use: pixels of 8 or 16 channels that lie side by side.
 template <int STEP, bool WHOLE>
-inline void several_pixels(const Nine<Bytes64>& nine, const DepthwiseU8& p, Image at, std::int64_t bytes,
-                           __m512i even) {
+inline void several_pixels(const Nine<Bytes64>& nine, const __m512i (&weights)[3][4], const Levels<Bytes64>& levels,
+                           const DepthwiseU8& p, Image at, std::int64_t bytes, __m512i even) {
   __m512i sums[4], quads[4];
-  for (int g = 0; g < 4; ++g) sums[g] = nine.bias[g];
   for (int i = 0; i < 3; ++i) {
     const std::uint8_t* tap = at.input + i * p.tap_x_stride;
     const __m512i c = pixels<STEP, WHOLE>(tap + 2LL * p.tap_y_stride, bytes, even);
     interleave<Bytes64>(pixels<STEP, WHOLE>(tap, bytes, even), pixels<STEP, WHOLE>(tap + p.tap_y_stride, bytes, even),
                         c, c, quads);
-    for (int g = 0; g < 4; ++g) sums[g] = dot(sums[g], quads[g], nine.weights[i][g]);
+    for (int g = 0; g < 4; ++g) sums[g] = dot(i ? sums[g] : nine.bias[g], quads[g], weights[i][g]);
   }
-  store_first<Bytes64>(at.output, WHOLE ? 64 : bytes, to_levels<Bytes64>(nine.levels, sums, nine.scale));
+  Bytes64::store(at.output, WHOLE ? 64 : bytes, to_levels<Bytes64>(levels, sums, nine.scale));
 }
 
 template <int STEP>
 EDGEKIT_MICROKERNEL void narrow_row(const Nine<Bytes64>& nine, const DepthwiseU8& p, Image at, int) {
-  const Nine<Bytes64> held = nine;
+  __m512i weights[3][4];
+  for (int i = 0; i < 3; ++i)
+    for (int g = 0; g < 4; ++g) weights[i][g] = nine.weights[i][g];
+  const Levels<Bytes64> levels = nine.levels;
   const __m512i even = even_pixels(p.channels);
   std::int64_t left = static_cast<std::int64_t>(p.columns) * p.channels;
   for (; left >= 64; left -= 64, at.input += STEP * 64, at.output += 64)
-    several_pixels<STEP, true>(held, p, at, 64, even);
-  if (left > 0) several_pixels<STEP, false>(held, p, at, left, even);
+    several_pixels<STEP, true>(nine, weights, levels, p, at, 64, even);
+  if (left > 0) several_pixels<STEP, false>(nine, weights, levels, p, at, left, even);
 }
 
 // Any taps: four of a column at a time, for four outputs, which share the weights.
 template <class V>
 EDGEKIT_MICROKERNEL void any_taps(const Block<V>& block, Image at, int outputs) {
   const DepthwiseU8& p = block.p;
-  typename V::Ints sums[4][4], quads[4], weights[4];
-  for (int x = 0; x < 4; ++x)
-    for (int g = 0; g < 4; ++g) sums[x][g] = block.values(block.bias, g);
-  for (int i = 0; i < p.taps_x; ++i)
+  typename V::Ints sums[4][4], quads[4], four[4];
+  std::int64_t columns[4];  // beyond the last output, the last again
+  block.values(block.bias, four);
+  for (int x = 0; x < 4; ++x) {
+    columns[x] = smaller(x, outputs - 1) * static_cast<std::int64_t>(p.input_column_stride);
+    for (int g = 0; g < 4; ++g) sums[x][g] = four[g];
+  }
+  for (int i = 0; i < p.taps_x; ++i, at.input += p.tap_x_stride)
     for (int j = 0; j < p.taps_y; j += 4) {
-      for (int g = 0; g < 4; ++g) weights[g] = block.taps(i, j / 4, g);
+      block.taps(i, j / 4, four);
       const std::uint8_t* rows[4];  // beyond the last tap, the last again: its weight is zero
       for (int k = 0; k < 4; ++k)
-        rows[k] = at.input + i * static_cast<std::int64_t>(p.tap_x_stride) +
-                  smaller(j + k, p.taps_y - 1) * static_cast<std::int64_t>(p.tap_y_stride);
+        rows[k] = at.input + smaller(j + k, p.taps_y - 1) * static_cast<std::int64_t>(p.tap_y_stride);
       for (int x = 0; x < 4; ++x) {
-        const std::int64_t column = smaller(x, outputs - 1) * static_cast<std::int64_t>(p.input_column_stride);
-        interleave<V>(V::load(rows[0] + column), V::load(rows[1] + column), V::load(rows[2] + column),
-                      V::load(rows[3] + column), quads);
-        for (int g = 0; g < 4; ++g) sums[x][g] = dot(sums[x][g], quads[g], weights[g]);
+        interleave<V>(V::load(rows[0] + columns[x]), V::load(rows[1] + columns[x]), V::load(rows[2] + columns[x]),
+                      V::load(rows[3] + columns[x]), quads);
+        for (int g = 0; g < 4; ++g) sums[x][g] = dot(sums[x][g], quads[g], four[g]);
       }
     }
   const Levels<V> levels(p.zero_point, p.low, p.high);
-  typename V::Ints scale[4];
-  for (int g = 0; g < 4; ++g) scale[g] = block.values(block.scale, g);
-  for (int x = 0; x < outputs; ++x)
-    store_first<V>(at.output + x * static_cast<std::int64_t>(p.output_column_stride), block.count,
-                   to_levels<V>(levels, sums[x], scale));
+  block.values(block.scale, four);
+  for (int x = 0; x < 4; ++x)
+    if (x < outputs)
+      V::store(at.output + x * static_cast<std::int64_t>(p.output_column_stride), block.count,
+               to_levels<V>(levels, sums[x], four));
 }
 
 template <class V>
@@ -192,15 +203,8 @@ void any_row(const Block<V>& block, Image at) {
   }
 }
 
-// How far apart the outputs of a row are, in columns of 3 x 3 taps; 0 where the taps are others.
-int step_of(const DepthwiseU8& p) {
-  if (p.taps_y != 3 || p.taps_x != 3) return 0;
-  return p.input_column_stride == p.tap_x_stride ? 1 : p.input_column_stride == 2LL * p.tap_x_stride ? 2 : 0;
-}
-
 bool is_narrow(const DepthwiseU8& p) {
-  const bool fits = p.channels == 8 || p.channels == 16 || p.channels == 32;
-  return fits && p.tap_x_stride == p.channels && p.output_column_stride == p.channels;
+  return (p.channels == 8 || p.channels == 16) && p.tap_x_stride == p.channels && p.output_column_stride == p.channels;
 }
 
 template <class Row>
@@ -213,7 +217,7 @@ void run_block(const Block<V>& block, Image at) {
   const DepthwiseU8& p = block.p;
   at.input += block.first;
   at.output += block.first;
-  const int step = step_of(p);
+  const int step = depthwise_step(p);
   if (step == 0) return each_row(p, at, [&](Image row) { any_row(block, row); });
   const Nine<V> nine(block);
   const auto run = step == 1 ? slide<V, 1> : slide<V, 2>;
@@ -222,7 +226,7 @@ void run_block(const Block<V>& block, Image at) {
 
 void run_narrow(const Block<Bytes64>& block, Image at) {
   const Nine<Bytes64> nine(block);
-  const auto run = step_of(block.p) == 1 ? narrow_row<1> : narrow_row<2>;
+  const auto run = depthwise_step(block.p) == 1 ? narrow_row<1> : narrow_row<2>;
   each_row(block.p, at, [&](Image row) { run(nine, block.p, row, 64); });
 }
 
@@ -230,16 +234,12 @@ void run_narrow(const Block<Bytes64>& block, Image at) {
 
 extern "C" void edgekit_depthwise_u8_avx512vnni(const DepthwiseU8* p, const Memory* memory) {
   const Image image{at<const std::uint8_t>(memory, p->input), at<std::uint8_t>(memory, p->output)};
-  const auto* weights = at<const unsigned char>(memory, p->weights);
-  const auto* bias = at<const unsigned char>(memory, p->bias);
-  const auto* scale = at<const unsigned char>(memory, p->scale);
-  if (step_of(*p) != 0 && is_narrow(*p)) return run_narrow({*p, weights, bias, scale, 0, 64, true}, image);
+  if (depthwise_step(*p) != 0 && is_narrow(*p)) return run_narrow({*p, memory, 0, true}, image);
   for (int first = 0; first < p->channels; first += 64) {
-    const int count = smaller(64, p->channels - first);
-    if (count > 32)
-      run_block(Block<Bytes64>{*p, weights, bias, scale, first, count, false}, image);
+    if (p->channels - first > 32)
+      run_block(Block<Bytes64>(*p, memory, first, false), image);
     else
-      run_block(Block<Bytes32>{*p, weights, bias, scale, first, count, false}, image);
+      run_block(Block<Bytes32>(*p, memory, first, false), image);
   }
 }
 

@@ -15,21 +15,30 @@
 //   multiple of 16.
 // output: u8, `channels` bytes for each pixel, written exactly; no alignment. Must not overlap what is read.
 //
-// Columns are the inner loop, and four taps of y cost what one costs. Rows and columns may be exchanged, with their
-// taps and strides and with the taps of the weights: the longer side of the image, and the shorter side of the taps,
-// should be the columns. 3 x 3 taps are fast where input_column_stride is once or twice tap_x_stride.
+// Columns are the inner loop, four outputs or more at a time, and four taps of y cost what one costs. Rows and columns
+// may be exchanged with their strides, and so may y and x of the taps: the longer side of the image should be the
+// columns, and a row of taps should be a column. 3 x 3 taps are fast where input_column_stride is once or twice
+// tap_x_stride.
 #pragma once
 
 #include "common/checker.h"
 #include "common/params.h"
 #include "common/rounding.h"
 
-#define EDGEKIT_DEPTHWISE_U8_FIELDS(REF, I32, F32)                                                                     \
-  REF(input)                                                                                                           \
-  REF(weights)                                                                                                         \
-  REF(bias) REF(scale) REF(output) I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) \
-      I32(taps_y) I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride)     \
-          I32(zero_point) I32(low) I32(high)
+#define EDGEKIT_DEPTHWISE_U8_FIELDS(REF, I32, F32)                                                                 \
+  REF(input)                                                                                                       \
+  REF(weights)                                                                                                     \
+  REF(bias)                                                                                                        \
+  REF(scale)                                                                                                       \
+  REF(output)                                                                                                      \
+  I32(rows)                                                                                                        \
+  I32(columns)                                                                                                     \
+  I32(channels)                                                                                                    \
+  I32(input_row_stride)                                                                                            \
+  I32(input_column_stride)                                                                                         \
+  I32(taps_y)                                                                                                      \
+  I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride) I32(zero_point) \
+      I32(low) I32(high)
 
 namespace edgekit {
 
@@ -40,6 +49,12 @@ void check(const DepthwiseU8& params, const Checker& checker);
 // Weights of four taps of one channel, and what follows from it: four channels are 16 bytes.
 static inline std::int64_t depthwise_group(const DepthwiseU8& p, int tap_x, int group) {
   return (tap_x * (round_up(p.taps_y, 4) / 4) + group) * round_up(p.channels, 16) * 4;
+}
+
+// How far apart the outputs of a row are, in columns of 3 x 3 taps: 1 or 2; else 0, also where the taps are others.
+static inline int depthwise_step(const DepthwiseU8& p) {
+  if (p.taps_y != 3 || p.taps_x != 3) return 0;
+  return p.input_column_stride == p.tap_x_stride ? 1 : p.input_column_stride == 2LL * p.tap_x_stride ? 2 : 0;
 }
 
 }  // namespace edgekit

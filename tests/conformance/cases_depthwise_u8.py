@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from case import Case, Expected, Memories
@@ -37,27 +38,34 @@ class Shape:
 
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(4)
-    for channels in CHANNELS:
-        for stride in ((1, 1), (2, 2), (2, 1)):
-            yield case(Shape(3, 7, channels, strides=stride), rng)
-    for columns in (1, 2, 3, 4, 5, 8, 9, 17):
-        for channels in (8, 16, 32, 40, 64):
-            for stride in (1, 2, 3):
-                yield case(Shape(2, columns, channels, strides=(stride, stride)), rng)
-    for taps in ((1, 1), (1, 3), (3, 1), (2, 2), (4, 3), (5, 5), (7, 7), (1, 9), (9, 1), (4, 10)):
-        for channels in (3, 16, 32, 64, 70):
-            yield case(Shape(3, 6, channels, taps), rng)
-            yield case(Shape(2, 5, channels, taps, (2, 2), (1, 2)), rng)
-    for channels in (8, 16, 24, 64):
-        for dilation in ((2, 2), (2, 1), (1, 2), (4, 4)):
-            yield case(Shape(3, 6, channels, dilations=dilation), rng)
-        for stride in (1, 2):
-            gaps = {"pixel_gap": 3, "row_gap": 7}
-            yield case(Shape(3, 6, channels, strides=(stride, stride)), rng, **gaps)
-            yield case(Shape(3, 6, channels, strides=(stride, stride)), rng, row_gap=1)
+    for shape in (*_widths(), *_lengths(), *_taps()):
+        yield case(shape, rng)
+    for channels, stride in product((8, 16, 24, 64), (1, 2)):
+        shape = Shape(3, 6, channels, strides=(stride, stride))
+        yield case(shape, rng, pixel_gap=3, row_gap=7)
+        yield case(shape, rng, row_gap=1)
     for level, weight in ((255, 127), (255, -128), (0, -128)):
         for taps in ((3, 3), (5, 5)):
             yield case(Shape(3, 5, 64, taps), rng, level=level, weight=weight)
+
+
+def _widths() -> Iterator[Shape]:
+    for channels, stride in product(CHANNELS, ((1, 1), (2, 2), (2, 1))):
+        yield Shape(3, 7, channels, strides=stride)
+
+
+def _lengths() -> Iterator[Shape]:
+    for columns, channels, stride in product((1, 2, 3, 4, 5, 8, 9, 17), (8, 16, 32, 40, 64), (1, 2, 3)):
+        yield Shape(2, columns, channels, strides=(stride, stride))
+
+
+def _taps() -> Iterator[Shape]:
+    shapes = ((1, 1), (1, 3), (3, 1), (2, 2), (4, 3), (5, 5), (7, 7), (1, 9), (9, 1), (4, 10))
+    for taps, channels in product(shapes, (3, 16, 32, 64, 70)):
+        yield Shape(3, 6, channels, taps)
+        yield Shape(2, 5, channels, taps, (2, 2), (1, 2))
+    for channels, dilation in product((8, 16, 24, 64), ((2, 2), (2, 1), (1, 2), (4, 4))):
+        yield Shape(3, 6, channels, dilations=dilation)
 
 
 def case(
@@ -66,6 +74,7 @@ def case(
     *,
     level: int | None = None,
     weight: int | None = None,
+    offset: int = 1,
     **gaps: int,
 ) -> Case:
     """One call on random values, or on the ones given; gaps as for `spread`, in the input and in the output."""
@@ -85,7 +94,7 @@ def case(
     at = strides("input", x, **gaps)
     row, column = at["input_row_stride"], at["input_column_stride"]
     params = {
-        "input": put_image(memories, x, offset=1, **gaps),
+        "input": put_image(memories, x, offset=offset, **gaps),
         "weights": memories.put(pack_depthwise(weights), Space.CONSTANTS),
         "bias": memories.put(pack_lanes(bias), Space.CONSTANTS),
         "scale": memories.put(pack_lanes(scale), Space.CONSTANTS),

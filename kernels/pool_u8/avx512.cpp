@@ -1,0 +1,14 @@
+#include "pool_u8/pool_bytes.h"
+
+namespace edgekit {
+
+extern "C" void edgekit_pool_u8_avx512(const PoolU8* p, const Memory* memory) {
+  for (int first = 0; first < p->channels; first += 64) {
+    if (p->channels - first > 32)
+      pool_channels<Bytes64>(*p, memory, first);
+    else
+      pool_channels<Bytes32>(*p, memory, first);
+  }
+}
+
+}  // namespace edgekit
