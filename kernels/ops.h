@@ -1,9 +1,11 @@
 // The headers of every op, and the declaration of every kernel in kernels.inc.
 #pragma once
 
+#include "activation_f32/activation_f32.h"
 #include "dense_u8/dense_u8.h"
 #include "dequantize_u8/dequantize_u8.h"
 #include "quantize_u8/quantize_u8.h"
+#include "softmax_f32/softmax_f32.h"
 
 namespace edgekit {
 
