@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activation_f32/activation_f32.h"
+#include "dense_f32/dense_f32.h"
 #include "dense_u8/dense_u8.h"
 #include "dequantize_u8/dequantize_u8.h"
 #include "quantize_u8/quantize_u8.h"

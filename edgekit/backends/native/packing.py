@@ -43,3 +43,13 @@ def fold_bias(bias: Array, weights: Array, *, zero_point: int) -> Array:
     sums = weights.astype(np.int64).reshape(len(weights), -1).sum(axis=1)
     folded: Array = bias.astype(np.int64) - zero_point * sums
     return folded.astype(np.int32)
+
+
+def pack_dense_f32(weights: Array) -> Array:
+    """float32 weights (outputs, inputs) in blocks of 64 outputs, each [inputs][outputs], outputs filled up with zeros to
+    a multiple of 16. Gives a flat float32 array."""
+    outputs = len(weights)
+    full = np.pad(weights.astype(np.float32), ((0, round_up(outputs, LANE_OUTPUTS) - outputs), (0, 0)))
+    return np.concatenate(
+        [full[first : first + BLOCK_OUTPUTS].T.ravel() for first in range(0, len(full), BLOCK_OUTPUTS)]
+    )
