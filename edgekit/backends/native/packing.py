@@ -55,3 +55,13 @@ def pack_depthwise(weights: Array) -> Array:
     full = np.zeros((round_up(channels, LANE_OUTPUTS), round_up(taps_y, 4), taps_x), np.int8)
     full[:channels, :taps_y] = weights
     return np.ascontiguousarray(full.reshape(len(full), -1, 4, taps_x).transpose(3, 1, 0, 2)).ravel()
+
+
+def pack_dense_f32(weights: Array) -> Array:
+    """float32 weights (outputs, inputs) in blocks of 64 outputs, each [inputs][outputs], outputs filled up with zeros to
+    a multiple of 16. Gives a flat float32 array."""
+    outputs = len(weights)
+    full = np.pad(weights.astype(np.float32), ((0, round_up(outputs, LANE_OUTPUTS) - outputs), (0, 0)))
+    return np.concatenate(
+        [full[first : first + BLOCK_OUTPUTS].T.ravel() for first in range(0, len(full), BLOCK_OUTPUTS)]
+    )
