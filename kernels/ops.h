@@ -2,7 +2,10 @@
 #pragma once
 
 #include "dense_u8/dense_u8.h"
+#include "gru_f32/gru_f32.h"
 #include "gru_i8/gru_i8.h"
+#include "lstm_f32/lstm_f32.h"
+#include "lstm_i8/lstm_i8.h"
 
 namespace edgekit {
 

@@ -40,11 +40,11 @@ inline void run_lstm(const Layer& layer, const float* cell_in, float* cell_out) 
     for (int block = 0; block < blocks; ++block)
       for (int row = 0; row < layer.rows; ++row) {
         const std::int64_t at = static_cast<std::int64_t>(row) * layer.hidden;
-        lstm_units<M>(layer,
-                      {hidden_operand(layer, M::kType, row), projected_row(layer, kLstmGates, position + row),
-                       (step ? cell_out : cell_in) + at, cell_out + at, layer.hidden_out + at,
-                       output_row(layer, step, row)},
-                      block);
+        lstm_units<M>(
+            layer,
+            {hidden_operand(layer, M::kType, row), projected_row(layer, kLstmGates, position + row),
+             (step ? cell_out : cell_in) + at, cell_out + at, layer.hidden_out + at, output_row(layer, step, row)},
+            block);
       }
   });
 }

@@ -5,7 +5,8 @@
 //   bias, scale   f32 [blocks][gates][16]
 //   f32 weights   [blocks][inputs][gates][16]
 //   s8 weights    [blocks]{ int32 start [gates][16], s8 [inputs / 4][gates][16][4] }
-// start is -128 * the sum of a unit's weights, what the zero point of 128 adds. See edgekit/backends/native/recurrent.py.
+// start is -128 * the sum of a unit's weights, what the zero point of 128 adds. See
+// edgekit/backends/native/recurrent.py.
 //
 // What multiplies weights is an operand: f32 values, or for s8 weights { f32 scale, 60 bytes, u8 levels }, quantized
 // from f32 values for each row and step:
@@ -23,10 +24,10 @@
 namespace edgekit {
 
 constexpr int kUnits = 16;
-constexpr int kLevelsAt = 64;           // where the levels of an operand begin
-constexpr int kZeroLevel = 128;         // the level of zero
+constexpr int kLevelsAt = 64;              // where the levels of an operand begin
+constexpr int kZeroLevel = 128;            // the level of zero
 constexpr std::int64_t kMaxUnits = 65536;  // sums of so many products fit an int32
-constexpr int kProjectedRows = 16;      // input rows that are multiplied in one pass over the weights
+constexpr int kProjectedRows = 16;         // input rows that are multiplied in one pass over the weights
 
 enum class WeightType { s8, f32 };
 
@@ -43,7 +44,8 @@ static inline std::int64_t operand_bytes(WeightType type, int count) {
   return type == WeightType::f32 ? round_up(4LL * count, 64) : kLevelsAt + round_up(count, 64);
 }
 
-// How many steps' inputs are multiplied at once: they do not wait for each other, and share what is read of the weights.
+// How many steps' inputs are multiplied at once: they do not wait for each other, and share what is read of the
+// weights.
 static inline int projected_steps(int steps, int rows) {
   const int fitting = kProjectedRows / rows > 1 ? kProjectedRows / rows : 1;
   return smaller(steps, fitting);
@@ -51,10 +53,10 @@ static inline int projected_steps(int steps, int rows) {
 
 // Offsets into the scratch memory, in bytes.
 struct ScratchLayout {
-  std::int64_t inputs;   // operands of the projected inputs; none where f32 inputs are read in place
-  std::int64_t hidden;   // operands of the hidden state, one for each row
-  std::int64_t update;   // f32: the update gate of a row
-  std::int64_t reset;    // f32: the hidden state of a row times its reset gate
+  std::int64_t inputs;     // operands of the projected inputs; none where f32 inputs are read in place
+  std::int64_t hidden;     // operands of the hidden state, one for each row
+  std::int64_t update;     // f32: the update gate of a row
+  std::int64_t reset;      // f32: the hidden state of a row times its reset gate
   std::int64_t projected;  // f32 [projected steps][rows][blocks][gates][16]: inputs times weights, bias added
   std::int64_t bytes;
 };

@@ -41,6 +41,7 @@ struct Vnni : Lanes512 {
                                                      Lanes (&sums)[COUNT]) {
     const unsigned char* start = gates.packed + block * unit_block_bytes(kType, GATES, gates.inputs);
     __m512i even[COUNT], odd[COUNT];
+#pragma GCC unroll 4
     for (int i = 0; i < COUNT; ++i) {
       even[i] = _mm512_loadu_si512(start + (FIRST + i) * 64);
       odd[i] = _mm512_setzero_si512();
@@ -49,9 +50,13 @@ struct Vnni : Lanes512 {
     const unsigned char* levels = operand + kLevelsAt;
     int left = (gates.inputs + 3) / 4;
     for (; left >= 2; left -= 2) {
+#pragma GCC unroll 8
+      for (int i = 0; i < 2 * COUNT; ++i)
+        _mm_prefetch(reinterpret_cast<const char*>(weights + 1024 + i * 64), _MM_HINT_T0);
       const __m512i x0 = four_levels(levels), x1 = four_levels(levels + 4);
-      for (int i = 0; i < COUNT; ++i)
-        even[i] = _mm512_dpbusd_epi32(even[i], x0, _mm512_loadu_si512(weights + i * 64));
+#pragma GCC unroll 4
+      for (int i = 0; i < COUNT; ++i) even[i] = _mm512_dpbusd_epi32(even[i], x0, _mm512_loadu_si512(weights + i * 64));
+#pragma GCC unroll 4
       for (int i = 0; i < COUNT; ++i)
         odd[i] = _mm512_dpbusd_epi32(odd[i], x1, _mm512_loadu_si512(weights + (GATES + i) * 64));
       weights += 2 * GATES * 64;
@@ -59,12 +64,13 @@ struct Vnni : Lanes512 {
     }
     if (left) {
       const __m512i x = four_levels(levels);
-      for (int i = 0; i < COUNT; ++i)
-        even[i] = _mm512_dpbusd_epi32(even[i], x, _mm512_loadu_si512(weights + i * 64));
+#pragma GCC unroll 4
+      for (int i = 0; i < COUNT; ++i) even[i] = _mm512_dpbusd_epi32(even[i], x, _mm512_loadu_si512(weights + i * 64));
     }
     float operand_scale;
     std::memcpy(&operand_scale, operand, 4);
     const __m512 factor = _mm512_set1_ps(operand_scale);
+#pragma GCC unroll 4
     for (int i = 0; i < COUNT; ++i) {
       const std::int64_t lane = (static_cast<std::int64_t>(block) * GATES + FIRST + i) * kUnits;
       const __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even[i], odd[i]));

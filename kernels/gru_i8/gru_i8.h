@@ -8,9 +8,9 @@
 //   n = tanh(Pn + quantized(r * hidden) Rn * ... + biasn)        linear_before_reset 0
 //   hidden = (1 - z) * n + z * hidden, output[t] = hidden
 //
-// Gates in the order of ONNX: z, r, n ("update, reset, hidden"). Sums are exact (int32), the rest is f32 to a tolerance.
-// quantized: symmetric, 8 bits, see common/recurrent.h: there are also the layouts of weights, scales and biases.
-// input: f32, for each of `steps` steps `rows` rows of `inputs` values; input_stride bytes from step to step,
+// Gates in the order of ONNX: z, r, n ("update, reset, hidden"). Sums are exact (int32), the rest is f32 to a
+// tolerance. quantized: symmetric, 8 bits, see common/recurrent.h: there are also the layouts of weights, scales and
+// biases. input: f32, for each of `steps` steps `rows` rows of `inputs` values; input_stride bytes from step to step,
 //   input_row_stride from row to row. reverse 1 begins with the last step.
 // hidden_in, hidden_out: f32 (rows, hidden), before the first and after the last step; may be the same memory.
 // output: f32, laid out as the input is; absent where only the last hidden state is asked for.
@@ -22,23 +22,23 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_GRU_I8_FIELDS(REF, I32, F32)                                                                          \
-  REF(input)                                                                                                         \
-  REF(hidden_in)                                                                                                     \
-  REF(hidden_out)                                                                                                    \
-  REF(output)                                                                                                        \
-  REF(weights)                                                                                                       \
-  REF(recurrent)                                                                                                     \
-  REF(weights_scale)                                                                                                 \
-  REF(recurrent_scale)                                                                                               \
-  REF(bias)                                                                                                          \
-  REF(recurrent_bias)                                                                                                \
-  REF(scratch)                                                                                                       \
-  I32(steps)                                                                                                         \
-  I32(rows)                                                                                                          \
-  I32(inputs)                                                                                                        \
-  I32(hidden)                                                                                                        \
-  I32(linear_before_reset)                                                                                           \
+#define EDGEKIT_GRU_I8_FIELDS(REF, I32, F32) \
+  REF(input)                                 \
+  REF(hidden_in)                             \
+  REF(hidden_out)                            \
+  REF(output)                                \
+  REF(weights)                               \
+  REF(recurrent)                             \
+  REF(weights_scale)                         \
+  REF(recurrent_scale)                       \
+  REF(bias)                                  \
+  REF(recurrent_bias)                        \
+  REF(scratch)                               \
+  I32(steps)                                 \
+  I32(rows)                                  \
+  I32(inputs)                                \
+  I32(hidden)                                \
+  I32(linear_before_reset)                   \
   I32(reverse) I32(input_stride) I32(input_row_stride) I32(output_stride) I32(output_row_stride)
 
 namespace edgekit {
