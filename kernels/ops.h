@@ -13,6 +13,10 @@
 #include "lookup_u8/lookup_u8.h"
 #include "pool_u8/pool_u8.h"
 #include "softmax_f32/softmax_f32.h"
+#include "gru_f32/gru_f32.h"
+#include "gru_i8/gru_i8.h"
+#include "lstm_f32/lstm_f32.h"
+#include "lstm_i8/lstm_i8.h"
 
 namespace edgekit {
 

@@ -1,0 +1,11 @@
+#include "common/gru_steps.h"
+#include "common/recurrent_scalar.h"
+#include "ops.h"
+
+namespace edgekit {
+
+extern "C" void edgekit_gru_f32_scalar(const GruF32* p, const Memory* memory) {
+  run_gru<ScalarF32>(layer_of(p, memory, WeightType::f32, kGruGates), p->linear_before_reset != 0);
+}
+
+}  // namespace edgekit

@@ -1,0 +1,11 @@
+#include "common/gru_steps.h"
+#include "common/recurrent_avx512vnni.h"
+#include "ops.h"
+
+namespace edgekit {
+
+extern "C" void edgekit_gru_i8_avx512vnni(const GruI8* p, const Memory* memory) {
+  run_gru<Vnni>(quantized_layer_of(p, memory, kGruGates), p->linear_before_reset != 0);
+}
+
+}  // namespace edgekit
