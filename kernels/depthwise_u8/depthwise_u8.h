@@ -25,20 +25,13 @@
 #include "common/params.h"
 #include "common/rounding.h"
 
-#define EDGEKIT_DEPTHWISE_U8_FIELDS(REF, I32, F32)                                                                 \
-  REF(input)                                                                                                       \
-  REF(weights)                                                                                                     \
-  REF(bias)                                                                                                        \
-  REF(scale)                                                                                                       \
-  REF(output)                                                                                                      \
-  I32(rows)                                                                                                        \
-  I32(columns)                                                                                                     \
-  I32(channels)                                                                                                    \
-  I32(input_row_stride)                                                                                            \
-  I32(input_column_stride)                                                                                         \
-  I32(taps_y)                                                                                                      \
-  I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride) I32(zero_point) \
-      I32(low) I32(high)
+// clang-format off
+#define EDGEKIT_DEPTHWISE_U8_FIELDS(REF, I32, F32)                                                              \
+  REF(input) REF(weights) REF(bias) REF(scale) REF(output)                                                      \
+  I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) I32(taps_y) I32(taps_x)   \
+  I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride) I32(zero_point) I32(low) \
+  I32(high)
+// clang-format on
 
 namespace edgekit {
 
