@@ -18,7 +18,7 @@
 // Columns are the inner loop, four outputs or more at a time, and four taps of y cost what one costs. Rows and columns
 // may be exchanged with their strides, and so may y and x of the taps: the longer side of the image should be the
 // columns, and a row of taps should be a column. 3 x 3 taps are fast where input_column_stride is once or twice
-// tap_x_stride.
+// tap_x_stride: there, both are exchanged or neither.
 #pragma once
 
 #include "common/checker.h"
