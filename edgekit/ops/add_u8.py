@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from edgekit.ops.rounding import fused_multiply_add
 from edgekit.tensors import Array
+
+if TYPE_CHECKING:
+    import onnx
 
 TOLERANCE_EPS = 0.0  # a rounded f32 product and a fused multiply-add: every row gives the same bits
 DOMAIN = "|value| < 2**31; scales finite"
@@ -17,19 +23,28 @@ def reference(a: Array, b: Array, *, a_scale: float, b_scale: float, a_zero_poin
     `rounding.requantize` goes on with.
     """
     first = (a.astype(np.float32) - np.float32(a_zero_point)) * np.float32(a_scale)
-    second = (b.astype(np.float64) - b_zero_point) * np.float64(np.float32(b_scale))  # exact in float64
-    total: Array = _sum_rounded_once(second, first.astype(np.float64))
-    return total
+    return fused_multiply_add(b.astype(np.float32) - np.float32(b_zero_point), np.float32(b_scale), first)
 
 
-def _sum_rounded_once(x: Array, y: Array) -> Array:
-    """float32 of x + y, both float64: rounded to odd first, which makes the second rounding the only one."""
-    total = x + y
-    kept = total - x
-    error = (x - (total - kept)) + (y - kept)  # exact: Knuth's two-sum
-    bits = total.view(np.int64)
-    is_even = (bits & 1) == 0
-    towards = np.where((error > 0) == (total > 0), 1, -1)
-    odd = np.where((error != 0) & is_even, bits + towards, bits).view(np.float64)
-    rounded: Array = odd.astype(np.float32)
-    return rounded
+def onnx_model(
+    *, scales: tuple[float, float, float], zero_points: tuple[int, int, int], shape: tuple[int, ...]
+) -> onnx.ModelProto:
+    """The op as ONNX: a, b uint8 of `shape` -> y uint8; scales and zero points of a, b and y."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = {}
+    for name, scale, zero_point in zip("aby", scales, zero_points, strict=True):
+        constants[f"{name}_scale"] = np.array(scale, np.float32)
+        constants[f"{name}_zero"] = np.array(zero_point, np.uint8)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["a", "a_scale", "a_zero"], ["a_value"]),
+        helper.make_node("DequantizeLinear", ["b", "b_scale", "b_zero"], ["b_value"]),
+        helper.make_node("Add", ["a_value", "b_value"], ["y_value"]),
+        helper.make_node("QuantizeLinear", ["y_value", "y_scale", "y_zero"], ["y"]),
+    ]
+    inputs, outputs = (
+        [helper.make_tensor_value_info(n, TensorProto.UINT8, shape) for n in part] for part in ("ab", "y")
+    )
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "add_u8", inputs, outputs, initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from edgekit.ops.rounding import wrapped_sum
 from edgekit.tensors import Array
+
+if TYPE_CHECKING:
+    import onnx
 
 TOLERANCE_EPS = 0.0  # integer sums and one rounded f32 product: every row gives the same bits
 DOMAIN = "|acc * scale| < 2**31; scale > 0 and finite"
@@ -38,3 +43,44 @@ def reference(
             sums += seen.astype(np.int64) * weights[:, j, i].astype(np.int64)
     product: Array = wrapped_sum(sums).astype(np.float32) * scale.astype(np.float32)
     return product
+
+
+def onnx_model(
+    weights: Array,
+    *,
+    bias: Array,
+    scale: Array,
+    zero_points: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilations: tuple[int, int] = (1, 1),
+) -> onnx.ModelProto:
+    """The op as ONNX: x (1, channels, height, width) uint8 -> y uint8, of scale 1 each.
+
+    weights, scale: as in `reference`; bias: int32, without the zero point. zero_points: of x and of y. pads: top, left,
+    bottom, right, as ONNX has them, of zero points.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    channels = len(weights)
+    constants = {
+        "one": np.array(1, np.float32),
+        "x_zero": np.array(zero_points[0], np.uint8),
+        "y_zero": np.array(zero_points[1], np.uint8),
+        "w": weights[:, None],
+        "w_scale": scale.astype(np.float32),
+        "w_zero": np.zeros(channels, np.int8),
+        "bias": bias.astype(np.int32),
+    }
+    names = ["x", "one", "x_zero", "w", "w_scale", "w_zero", "one", "y_zero", "bias"]
+    node = helper.make_node(
+        "QLinearConv", names, ["y"], strides=strides, pads=pads, dilations=dilations, group=channels
+    )
+    graph = helper.make_graph(
+        [node],
+        "depthwise_u8",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, channels, "height", "width"])],
+        [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, channels, "rows", "columns"])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -14,13 +14,13 @@
 #include "common/checker.h"
 #include "common/params.h"
 
+// clang-format off
 #define EDGEKIT_ADD_U8_FIELDS(REF, I32, F32)                                                                         \
-  REF(a)                                                                                                             \
-  REF(b)                                                                                                             \
-  REF(output)                                                                                                        \
+  REF(a) REF(b) REF(output)                                                                                          \
   I32(rows) I32(columns) I32(channels) I32(a_row_stride) I32(a_column_stride) I32(b_row_stride) I32(b_column_stride) \
-      I32(output_row_stride) I32(output_column_stride) I32(a_zero_point) I32(b_zero_point) I32(zero_point) I32(low)  \
-          I32(high) F32(a_scale) F32(b_scale)
+  I32(output_row_stride) I32(output_column_stride) I32(a_zero_point) I32(b_zero_point) I32(zero_point) I32(low)      \
+  I32(high) F32(a_scale) F32(b_scale)
+// clang-format on
 
 namespace edgekit {
 

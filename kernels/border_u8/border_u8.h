@@ -12,9 +12,11 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_BORDER_U8_FIELDS(REF, I32, F32) \
-  REF(output)                                   \
+// clang-format off
+#define EDGEKIT_BORDER_U8_FIELDS(REF, I32, F32)                                                                \
+  REF(output)                                                                                                  \
   I32(rows) I32(columns) I32(pixel_bytes) I32(top) I32(bottom) I32(left) I32(right) I32(row_stride) I32(value)
+// clang-format on
 
 namespace edgekit {
 

@@ -18,27 +18,20 @@
 // Columns are the inner loop, four outputs or more at a time, and four taps of y cost what one costs. Rows and columns
 // may be exchanged with their strides, and so may y and x of the taps: the longer side of the image should be the
 // columns, and a row of taps should be a column. 3 x 3 taps are fast where input_column_stride is once or twice
-// tap_x_stride.
+// tap_x_stride: there, both are exchanged or neither.
 #pragma once
 
 #include "common/checker.h"
 #include "common/params.h"
 #include "common/rounding.h"
 
-#define EDGEKIT_DEPTHWISE_U8_FIELDS(REF, I32, F32)                                                                 \
-  REF(input)                                                                                                       \
-  REF(weights)                                                                                                     \
-  REF(bias)                                                                                                        \
-  REF(scale)                                                                                                       \
-  REF(output)                                                                                                      \
-  I32(rows)                                                                                                        \
-  I32(columns)                                                                                                     \
-  I32(channels)                                                                                                    \
-  I32(input_row_stride)                                                                                            \
-  I32(input_column_stride)                                                                                         \
-  I32(taps_y)                                                                                                      \
-  I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride) I32(zero_point) \
-      I32(low) I32(high)
+// clang-format off
+#define EDGEKIT_DEPTHWISE_U8_FIELDS(REF, I32, F32)                                                              \
+  REF(input) REF(weights) REF(bias) REF(scale) REF(output)                                                      \
+  I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) I32(taps_y) I32(taps_x)   \
+  I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride) I32(zero_point) I32(low) \
+  I32(high)
+// clang-format on
 
 namespace edgekit {
 

@@ -11,11 +11,12 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_LOOKUP_U8_FIELDS(REF, I32, F32)                                                   \
-  REF(input)                                                                                      \
-  REF(table)                                                                                      \
-  REF(output) I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) \
-      I32(output_row_stride) I32(output_column_stride)
+// clang-format off
+#define EDGEKIT_LOOKUP_U8_FIELDS(REF, I32, F32)                                                              \
+  REF(input) REF(table) REF(output)                                                                          \
+  I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) I32(output_row_stride) \
+  I32(output_column_stride)
+// clang-format on
 
 namespace edgekit {
 

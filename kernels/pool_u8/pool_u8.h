@@ -16,14 +16,13 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_POOL_U8_FIELDS(REF, I32, F32)                                                                         \
-  REF(input)                                                                                                          \
-  REF(output)                                                                                                         \
-  I32(maximum)                                                                                                        \
-  I32(rows)                                                                                                           \
-  I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) I32(taps_y) I32(taps_x) I32(tap_y_stride) \
-      I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride) I32(input_zero_point) I32(zero_point)        \
-          I32(low) I32(high) F32(scale)
+// clang-format off
+#define EDGEKIT_POOL_U8_FIELDS(REF, I32, F32)                                                                  \
+  REF(input) REF(output)                                                                                       \
+  I32(maximum) I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride) I32(taps_y) \
+  I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(output_row_stride) I32(output_column_stride)             \
+  I32(input_zero_point) I32(zero_point) I32(low) I32(high) F32(scale)
+// clang-format on
 
 namespace edgekit {
 
