@@ -2,9 +2,11 @@
 #pragma once
 
 #include "activation_f32/activation_f32.h"
+#include "binary_f32/binary_f32.h"
 #include "dense_f32/dense_f32.h"
 #include "dense_u8/dense_u8.h"
 #include "dequantize_u8/dequantize_u8.h"
+#include "layernorm_f32/layernorm_f32.h"
 #include "quantize_u8/quantize_u8.h"
 #include "softmax_f32/softmax_f32.h"
 
