@@ -18,6 +18,10 @@ struct Outputs {
   __m128i low, high;
 };
 
+// The next block, and mostly the next layer, follow in memory: their first weights come while this one's sums are
+// stored.
+constexpr int kPrefetchBytes = 1024;
+
 inline __m512i four_inputs(const std::uint8_t* input) {
   std::int32_t four;
   std::memcpy(&four, input, 4);
@@ -49,6 +53,8 @@ __attribute__((noinline, noclone)) void block(const std::uint8_t* input, const s
     for (int i = 0; i < VECTORS; ++i) even[i] = _mm512_dpbusd_epi32(even[i], x0, _mm512_loadu_si512(weights + i * 64));
     for (int i = 0; i < VECTORS; ++i)
       odd[i] = _mm512_dpbusd_epi32(odd[i], x1, _mm512_loadu_si512(weights + (VECTORS + i) * 64));
+    for (int i = 0; i < 2 * VECTORS; ++i)
+      _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes + i * 64), _MM_HINT_T0);
     weights += 2 * VECTORS * 64;
   }
   if (group < groups) {
