@@ -9,8 +9,8 @@
 // round: to the nearest, ties to even. acc * scale is one f32 product of the rounded int32, fma is rounded once;
 // |value| < 2^31. The zero point of the input is folded into bias, as in dense_u8.
 //
-// Strides are in bytes. `rows` and `columns` count outputs: a convolution's stride lies in the input strides. A tap is a
-// run of `tap_bytes` neighbouring bytes: kw * channels of them where columns are not dilated (taps_x = 1), else the
+// Strides are in bytes. `rows` and `columns` count outputs: a convolution's stride lies in the input strides. A tap is
+// a run of `tap_bytes` neighbouring bytes: kw * channels of them where columns are not dilated (taps_x = 1), else the
 // channels of one pixel. Padding lies in memory around the image; `input` is the first tap of the first output. Where
 // rows follow each other without a gap (1x1), the caller gives one row of all pixels.
 //
@@ -26,13 +26,13 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_CONV2D_U8_FIELDS(REF, I32, F32)                                                                      \
-  REF(input)                                                                                                         \
-  REF(weights) REF(bias) REF(scale) REF(residual) REF(output) I32(rows) I32(columns) I32(outputs)                    \
-      I32(input_row_stride) I32(input_column_stride) I32(taps_y) I32(taps_x) I32(tap_y_stride) I32(tap_x_stride)     \
-          I32(tap_bytes) I32(output_row_stride) I32(output_column_stride) I32(residual_row_stride)                   \
-              I32(residual_column_stride) I32(residual_zero_point) I32(zero_point) I32(low) I32(high)                \
-                  F32(residual_scale)
+#define EDGEKIT_CONV2D_U8_FIELDS(REF, I32, F32)                                                                 \
+  REF(input)                                                                                                    \
+  REF(weights)                                                                                                  \
+  REF(bias) REF(scale) REF(residual) REF(output) I32(rows) I32(columns) I32(outputs) I32(input_row_stride)      \
+      I32(input_column_stride) I32(taps_y) I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(tap_bytes)       \
+          I32(output_row_stride) I32(output_column_stride) I32(residual_row_stride) I32(residual_column_stride) \
+              I32(residual_zero_point) I32(zero_point) I32(low) I32(high) F32(residual_scale)
 
 namespace edgekit {
 

@@ -8,7 +8,8 @@ namespace edgekit {
 namespace {
 
 // The sum of one output; `input` is its first tap.
-std::int32_t sum_of(const Conv2dU8& p, const std::uint8_t* input, const std::int8_t* weights, std::int32_t bias, int n) {
+std::int32_t sum_of(const Conv2dU8& p, const std::uint8_t* input, const std::int8_t* weights, std::int32_t bias,
+                    int n) {
   const int padded = static_cast<int>(round_up(p.tap_bytes, 4));
   const int inputs = p.taps_y * p.taps_x * padded;
   std::uint32_t sum = static_cast<std::uint32_t>(bias);  // unsigned: overflow wraps, as vector adds do
