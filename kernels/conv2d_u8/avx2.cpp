@@ -118,6 +118,7 @@ __attribute__((noinline, noclone)) void run_tile(const Conv2dU8& p, const Output
       }
     }
   }
+#pragma GCC unroll 2
   for (int i = 0; i < PIXELS; ++i)
     finish(p, outputs, moved(p, pixel, 0, i), joined(sums[i][0], sums[i][1]), joined(sums[i][2], sums[i][3]));
 }
