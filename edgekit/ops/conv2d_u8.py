@@ -1,4 +1,4 @@
-"""conv2d_u8: a convolution of one quantized image, with a residual on request: Conv, and Add, between (De)QuantizeLinear."""
+"""conv2d_u8: a convolution on quantized activations, with a residual on request: Conv, or Conv and Add, in QDQ form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ops.rounding import requantize, wrapped_sum
+from edgekit.ops.rounding import fused_multiply_add, wrapped_sum
 from edgekit.tensors import Array
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def reference(
     strides: tuple[int, int] = (1, 1),
     dilations: tuple[int, int] = (1, 1),
 ) -> Array:
-    """`acc * scale`, float32 (rows, columns, outputs): what `with_residual` or `requantized` goes on with.
+    """`acc * scale`, float32 (rows, columns, outputs): what `with_residual` or `rounding.requantize` goes on with.
 
-    x: (height, width, channels) uint8, its padding included. weights: (outputs, kernel rows, kernel columns, channels)
-    int8. bias: (outputs,) int32, the zero point of x folded in. scale: (outputs,) float32.
+    x: (height, width, channels) uint8, padded. weights: (outputs, taps_y, taps_x, channels) int8. bias: (outputs,)
+    int32, the zero point of x folded in. scale: (outputs,) float32. strides and dilations: (y, x).
     """
-    height, width, channels = x.shape
-    outputs, taps_y, taps_x, _ = weights.shape
+    height, width, _ = x.shape
+    _, taps_y, taps_x, _ = weights.shape
     rows = (height - (taps_y - 1) * dilations[0] - 1) // strides[0] + 1
     columns = (width - (taps_x - 1) * dilations[1] - 1) // strides[1] + 1
     sums = np.tile(bias.astype(np.int64), (rows, columns, 1))
@@ -47,27 +47,6 @@ def reference(
 def with_residual(values: Array, residual: Array, *, scale: float, zero_point: int) -> Array:
     """float32 `fma(residual - zero_point, scale, values)`; residual: uint8 of the shape of `values`."""
     return fused_multiply_add(residual.astype(np.float32) - np.float32(zero_point), np.float32(scale), values)
-
-
-def requantized(values: Array, *, zero_point: int, low: int = 0, high: int = 255) -> Array:
-    """uint8 of float32 values: `clamp(round(value) + zero_point, low, high)`, ties to even."""
-    return requantize(values, zero_point=zero_point, low=low, high=high)
-
-
-def fused_multiply_add(a: Array, b: Array | np.float32, c: Array) -> Array:
-    """float32 `a * b + c` of float32 arrays, rounded once.
-
-    The product is exact in float64. The sum is rounded to odd there, after which rounding it to float32 gives what one
-    rounding would (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
-    """
-    product, addend = np.multiply(a, b, dtype=np.float64), c.astype(np.float64)
-    total = product + addend
-    virtual = total - product
-    error = (product - (total - virtual)) + (addend - virtual)
-    inexact_and_even = (error != 0) & (total.view(np.int64) % 2 == 0)
-    odd = np.where(inexact_and_even, np.nextafter(total, np.copysign(np.inf, error)), total)
-    fused: Array = odd.astype(np.float32)
-    return fused
 
 
 def onnx_model(

@@ -26,13 +26,15 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_CONV2D_U8_FIELDS(REF, I32, F32)                                                                 \
-  REF(input)                                                                                                    \
-  REF(weights)                                                                                                  \
-  REF(bias) REF(scale) REF(residual) REF(output) I32(rows) I32(columns) I32(outputs) I32(input_row_stride)      \
-      I32(input_column_stride) I32(taps_y) I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(tap_bytes)       \
-          I32(output_row_stride) I32(output_column_stride) I32(residual_row_stride) I32(residual_column_stride) \
-              I32(residual_zero_point) I32(zero_point) I32(low) I32(high) F32(residual_scale)
+// clang-format off
+#define EDGEKIT_CONV2D_U8_FIELDS(REF, I32, F32)                                            \
+  REF(input) REF(weights) REF(bias) REF(scale) REF(residual) REF(output)                   \
+  I32(rows) I32(columns) I32(outputs) I32(input_row_stride) I32(input_column_stride)       \
+  I32(taps_y) I32(taps_x) I32(tap_y_stride) I32(tap_x_stride) I32(tap_bytes)               \
+  I32(output_row_stride) I32(output_column_stride)                                         \
+  I32(residual_row_stride) I32(residual_column_stride) I32(residual_zero_point)            \
+  I32(zero_point) I32(low) I32(high) F32(residual_scale)
+// clang-format on
 
 namespace edgekit {
 

@@ -1,4 +1,4 @@
-"""Cases of conv2d_u8: images of all small widths, strides, dilation, ragged channels, saturation, residuals in place and not."""
+"""Cases of conv2d_u8: all small widths, strides, dilations, ragged channels, saturation, residuals in place or not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from case import Case, Expected, Memories
 from edgekit.backends.native.packing import fold_bias, pack_lanes, pack_weights
 from edgekit.backends.native.records import ABSENT, Space
 from edgekit.ops import conv2d_u8
+from edgekit.ops.rounding import requantize
 from edgekit.tensors import Array
 
 
@@ -85,7 +86,7 @@ def _case(conv: Conv) -> Case:
     if conv.residual:
         values = conv2d_u8.with_residual(values, residual, scale=residual_scale, zero_point=77)
     zero_point, low, high = conv.clamp
-    wanted = conv2d_u8.requantized(values, zero_point=zero_point, low=low, high=high)
+    wanted = requantize(values, zero_point=zero_point, low=low, high=high)
     return _call(conv, x, weights, bias, scale, residual, residual_scale, wanted)
 
 
@@ -101,7 +102,6 @@ def _call(conv: Conv, x, weights, bias, scale, residual, residual_scale: float, 
     _pixels(after, wanted.shape, row_stride, column_stride)[:] = wanted
     end = (rows - 1) * row_stride + (columns - 1) * column_stride + outputs  # no gap behind the last pixel
     to = memories.put(before[:end], Space.IO, offset=4)
-    # Three bytes behind a tap may be read: an input of the user allows none, and needs whole groups of 4.
     dilated = conv.dilations[1] > 1
     tap_bytes = conv.channels if dilated else conv.kernel[1] * conv.channels
     pixel, line = conv.channels, conv.width * conv.channels
