@@ -19,12 +19,14 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_DENSE_U8_FIELDS(REF, I32, F32)                                                                   \
-  REF(input)                                                                                                     \
-  REF(weights)                                                                                                   \
-  REF(bias)                                                                                                      \
-  REF(scale) REF(output) REF(output_f32) I32(rows) I32(inputs) I32(outputs) I32(input_stride) I32(output_stride) \
-      I32(zero_point) I32(low) I32(high)
+#define EDGEKIT_DENSE_U8_FIELDS(REF, I32, F32) \
+  REF(input)                                   \
+  REF(weights)                                 \
+  REF(bias)                                    \
+  REF(scale)                                   \
+  REF(output)                                  \
+  REF(output_f32)                              \
+  I32(rows) I32(inputs) I32(outputs) I32(input_stride) I32(output_stride) I32(zero_point) I32(low) I32(high)
 
 namespace edgekit {
 
