@@ -12,9 +12,12 @@ struct Walk {
   std::int64_t rows, columns, channels;
   std::int64_t f32_row, f32_column, f32_channel;
   std::int64_t u8_row, u8_column;
-
-  bool is_planar3() const { return channels == 3 && f32_column == 4 && u8_column == 3; }
 };
+
+// Whether it goes between planes of floats and pixels of three bytes.
+static inline bool is_planar3(const Walk& walk) {
+  return walk.channels == 3 && walk.f32_column == 4 && walk.u8_column == 3;
+}
 
 // Channels of neighbouring columns that follow each other on both sides become one run of channels.
 static inline bool join_columns(Walk& walk) {

@@ -61,7 +61,7 @@ extern "C" void edgekit_dequantize_u8_avx512(const DequantizeU8* p, const Memory
   for (std::int64_t row = 0; row < walk.rows; ++row) {
     const std::uint8_t* input = at<const std::uint8_t>(memory, p->input) + row * walk.u8_row;
     float* output = at<float>(memory, p->output) + row * walk.f32_row / 4;
-    if (walk.is_planar3()) {
+    if (is_planar3(walk)) {
       planar3(values, input, output, walk.f32_channel / 4, walk.columns);
       continue;
     }

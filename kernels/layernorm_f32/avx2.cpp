@@ -46,7 +46,7 @@ extern "C" void edgekit_layernorm_f32_avx2(const LayernormF32* p, const Memory* 
     float* output = at<float>(memory, p->output) + row * p->output_stride / 4;
     const __m256 mean = _mm256_set1_ps(sum_of(input, p->columns) / columns);
     const float variance = squares_of(input, p->columns, mean) / columns;
-    const __m256 factor = _mm256_set1_ps(1.0f / std::sqrt(variance + p->epsilon));
+    const __m256 factor = _mm256_set1_ps(1.0f / sqrtf(variance + p->epsilon));
     for (int k = 0; k < p->columns; k += 8) {
       const int left = p->columns - k;
       const __m256 normal = _mm256_mul_ps(_mm256_sub_ps(load8(input + k, left), mean), factor);

@@ -44,7 +44,7 @@ extern "C" void edgekit_layernorm_f32_avx512(const LayernormF32* p, const Memory
     float* output = at<float>(memory, p->output) + row * p->output_stride / 4;
     const __m512 mean = _mm512_set1_ps(sum_of(input, p->columns) / columns);
     const float variance = squares_of(input, p->columns, mean) / columns;
-    const __m512 factor = _mm512_set1_ps(1.0f / std::sqrt(variance + p->epsilon));
+    const __m512 factor = _mm512_set1_ps(1.0f / sqrtf(variance + p->epsilon));
     for (int k = 0; k < p->columns; k += 16) {
       const __mmask16 some = lanes(p->columns - k);
       const __m512 centred = _mm512_sub_ps(_mm512_maskz_loadu_ps(some, input + k), mean);

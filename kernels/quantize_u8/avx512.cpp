@@ -72,7 +72,7 @@ extern "C" void edgekit_quantize_u8_avx512(const QuantizeU8* p, const Memory* me
   for (std::int64_t row = 0; row < walk.rows; ++row) {
     const float* input = at<const float>(memory, p->input) + row * walk.f32_row / 4;
     std::uint8_t* output = at<std::uint8_t>(memory, p->output) + row * walk.u8_row;
-    if (walk.is_planar3()) {
+    if (is_planar3(walk)) {
       planar3(levels, input, walk.f32_channel / 4, output, walk.columns);
       continue;
     }

@@ -58,8 +58,10 @@ def pack_depthwise(weights: Array) -> Array:
 
 
 def pack_dense_f32(weights: Array) -> Array:
-    """float32 weights (outputs, inputs) in blocks of 64 outputs, each [inputs][outputs], outputs filled up with zeros to
-    a multiple of 16. Gives a flat float32 array."""
+    """float32 weights (outputs, inputs) in blocks of 64 outputs, as dense_f32 reads them.
+
+    Each block is [inputs][outputs], outputs filled up with zeros to a multiple of 16. Gives a flat float32 array.
+    """
     outputs = len(weights)
     full = np.pad(weights.astype(np.float32), ((0, round_up(outputs, LANE_OUTPUTS) - outputs), (0, 0)))
     return np.concatenate(
