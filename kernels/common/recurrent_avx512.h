@@ -10,7 +10,6 @@ namespace {
 
 struct Avx512F32 : Lanes512 {
   static constexpr WeightType kType = WeightType::f32;
-  static constexpr int kAhead = 2048;  // bytes: large layers come from the last-level cache
 
   static void prepare(const float* values, int count, unsigned char* room) { std::memcpy(room, values, count * 4LL); }
 
@@ -30,9 +29,6 @@ struct Avx512F32 : Lanes512 {
     }
     int left = gates.inputs;
     for (; left >= 2; left -= 2) {
-#pragma GCC unroll 8
-      for (int i = 0; i < 2 * COUNT; ++i)
-        _mm_prefetch(reinterpret_cast<const char*>(weights + i * kUnits) + kAhead, _MM_HINT_T0);
       const __m512 x0 = _mm512_set1_ps(values[0]), x1 = _mm512_set1_ps(values[1]);
 #pragma GCC unroll 4
       for (int i = 0; i < COUNT; ++i) even[i] = fma(x0, load(weights + i * kUnits), even[i]);

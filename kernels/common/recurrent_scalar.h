@@ -74,10 +74,11 @@ struct ScalarS8 : ScalarLanes {
     std::memcpy(&operand_scale, operand, 4);
     for (int i = 0; i < COUNT; ++i) {
       std::int32_t exact[kUnits] = {};
-      for (int k = 0; k < gates.inputs; ++k)
+      for (int k = 0; k < gates.inputs; k += 4)  // what is filled up has zero weights
         for (int unit = 0; unit < kUnits; ++unit)
-          exact[unit] += (operand[kLevelsAt + k] - kZeroLevel) *
-                         weights[((k / 4 * GATES + FIRST + i) * kUnits + unit) * 4 + k % 4];
+          for (int j = 0; j < 4; ++j)
+            exact[unit] += (operand[kLevelsAt + k + j] - kZeroLevel) *
+                           weights[(k * GATES + (FIRST + i) * 4) * kUnits + unit * 4 + j];
       const std::int64_t lane = (static_cast<std::int64_t>(block) * GATES + FIRST + i) * kUnits;
       sums[i] = each([&](int unit) {
         const float scale = operand_scale * gates.scale[lane + unit];

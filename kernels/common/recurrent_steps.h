@@ -95,9 +95,10 @@ inline void run_steps(const Layer& layer, const Advance& advance) {
   const int chunk = projected_steps(layer.steps, layer.rows);
   for (int first = 0; first < layer.steps; first += chunk) {
     const int count = smaller(chunk, layer.steps - first);
+    prepare_hidden<M>(layer, first);  // ahead of the long product, which hides how long it takes
     project<M, GATES>(layer, first, count);
     for (int i = 0; i < count; ++i) {
-      prepare_hidden<M>(layer, first + i);
+      if (i) prepare_hidden<M>(layer, first + i);
       advance(first + i, i * layer.rows);
     }
   }

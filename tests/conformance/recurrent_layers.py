@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from case import Case, Expected, Memories
 
 from edgekit.backends.native import recurrent as packing
-from edgekit.backends.native.records import ABSENT, Param, Ref, Space
+from edgekit.backends.native.records import ABSENT, Ref, Space
 from edgekit.ops.recurrent import QuantizedWeights
 from edgekit.tensors import Array
 
@@ -127,39 +128,54 @@ def case_of(op: str, layer: Layer, *, module: ModuleType, attributes: dict[str, 
     """The call of `op`, and what the reference of `module` gives. attributes: more of the op's, such as
     linear_before_reset."""
     layer, wanted = _away_from_ties(layer, module, attributes or {})
-    epsilons = module.TOLERANCE_EPS
-    memories = Memories()
+    memories, params = lay_out(layer, gates=module.GATES, attributes=attributes)
+    arrays = {"output": _spread(wanted[0], layer.gap), "hidden_out": wanted[1], "cell_out": wanted[-1]}
+    expected = [
+        Expected(params[name], array.astype(np.float32), module.TOLERANCE_EPS)
+        for name, array in arrays.items()
+        if params.get(name, ABSENT) != ABSENT
+    ]
+    scratch = np.zeros(scratch_bytes(layer, module.GATES), np.uint8)
+    expected.append(Expected(params["scratch"], scratch, np.inf))  # anything may stand there
+    return Case(layer.name, op, params, memories.buffers(), tuple(expected), inputs=1)
+
+
+def lay_out(layer: Layer, *, gates: int, attributes: dict[str, int] | None = None) -> tuple[Memories, dict[str, Any]]:
+    """The memories of a call, and its parameters."""
     steps, rows, inputs = layer.x.shape
     hidden = layer.states[0].shape[1]
-    strides = {
+    memories = Memories()
+    params: dict[str, Any] = {
+        "input": memories.put(_spread(layer.x, layer.gap), Space.IO, offset=4),
+        "output": ABSENT,
+        **_constants(memories, layer, gates),
+        "steps": steps,
+        "rows": rows,
+        "inputs": inputs,
+        "hidden": hidden,
+        "reverse": int(layer.reverse),
+        **_strides(layer),
+        **(attributes or {}),
+    }
+    if layer.with_output:
+        room = _spread(np.full((steps, rows, hidden), FILLING, np.float32), layer.gap)
+        params["output"] = memories.put(room, Space.IO + 1, offset=4)
+    for name, state in zip(("hidden", "cell"), layer.states, strict=False):
+        params[f"{name}_in"] = memories.put(state, Space.STATE, align=4)
+        in_place = params[f"{name}_in"]
+        params[f"{name}_out"] = in_place if layer.in_place else memories.room(state.nbytes, align=4)
+    params["scratch"] = memories.room(scratch_bytes(layer, gates))
+    return memories, params
+
+
+def _strides(layer: Layer) -> dict[str, int]:
+    rows, inputs, hidden = *layer.x.shape[1:], layer.states[0].shape[1]
+    return {
         "input_stride": 4 * rows * (inputs + layer.gap),
         "input_row_stride": 4 * (inputs + layer.gap),
         "output_stride": 4 * rows * (hidden + layer.gap),
         "output_row_stride": 4 * (hidden + layer.gap),
     }
-    refs: dict[str, Param] = {
-        "input": memories.put(_spread(layer.x, layer.gap), Space.IO, offset=4),
-        **_constants(memories, layer, module.GATES),
-    }
-    expected = []
-    if layer.with_output:
-        refs["output"] = memories.put(
-            _spread(np.full((steps, rows, hidden), FILLING, np.float32), layer.gap), Space.IO + 1, offset=4
-        )
-        expected.append(Expected(refs["output"], _spread(wanted[0].astype(np.float32), layer.gap), epsilons))
-    else:
-        refs["output"] = ABSENT
-    for name, before, after in zip(("hidden", "cell"), layer.states, wanted[1:], strict=False):
-        space = Space.STATE if layer.in_place else Space.ARENA
-        refs[f"{name}_in"] = memories.put(before, space, align=4)
-        refs[f"{name}_out"] = refs[f"{name}_in"] if layer.in_place else memories.room(after.size * 4, align=4)
-        expected.append(Expected(refs[f"{name}_out"], after.astype(np.float32), epsilons))  # type: ignore[arg-type]
-    scratch = _scratch(layer, module.GATES)
-    refs["scratch"] = memories.put(scratch)
-    expected.append(Expected(refs["scratch"], scratch, np.inf))  # anything may stand there
-    numbers = {"steps": steps, "rows": rows, "inputs": inputs, "hidden": hidden, "reverse": int(layer.reverse)}
-    params = {**refs, **numbers, **strides, **(attributes or {})}
-    return Case(layer.name, op, params, memories.buffers(), tuple(expected), inputs=1)
 
 
 def _away_from_ties(layer: Layer, module: ModuleType, attributes: dict[str, int]) -> tuple[Layer, tuple[Array, ...]]:
@@ -208,11 +224,14 @@ def _constants(memories: Memories, layer: Layer, gates: int) -> dict[str, Ref]:
     return refs
 
 
-def _scratch(layer: Layer, gates: int) -> Array:
+def scratch_bytes(layer: Layer, gates: int) -> int:
+    """Bytes of scratch that a call of `layer` takes."""
     steps, rows, inputs = layer.x.shape
-    quantized = isinstance(layer.weights, QuantizedWeights)
-    hidden = layer.states[0].shape[1]
-    nbytes = packing.scratch_bytes(
-        gates=gates, quantized=quantized, steps=steps, rows=rows, inputs=inputs, hidden=hidden
+    return packing.scratch_bytes(
+        gates=gates,
+        quantized=isinstance(layer.weights, QuantizedWeights),
+        steps=steps,
+        rows=rows,
+        inputs=inputs,
+        hidden=layer.states[0].shape[1],
     )
-    return np.full(nbytes, 0xC3, np.uint8)
