@@ -172,10 +172,12 @@ def _calibration(recipe: Recipe, targets: Sequence[Target], only: Sequence[str])
 def _lint(
     recipe: Recipe, source: FloatModel, calibration: Calibration, samples: Samples, warn: Callable[[str], None]
 ) -> None:
-    """Refuse calibration data that would make quantized models meaningless, and warn of what may."""
-    evaluation = (
-        () if samples.evaluation is None else zip(read_samples(samples.evaluation), samples.targets, strict=True)
-    )
+    """Refuse calibration data that would make quantized models meaningless, and warn of what may.
+
+    Evaluation samples of a streaming model are not like calibration samples, which are of single steps, with state.
+    """
+    alike = None if recipe.state else samples.evaluation
+    evaluation = () if alike is None else zip(read_samples(alike), samples.targets, strict=True)
     predict = onnx_function(source.model) if recipe.metric == "top1" else None
     findings = lint_calibration(calibration, recipe.input_specs, evaluation=evaluation, predict=predict)
     raise_errors(findings)

@@ -154,7 +154,7 @@ def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, 
         weights = {"weights": str(contest.weights.resolve())} if contest.weights else {}
         return [
             Arm("torch f32", "torch", "f32", weights, threads=entry.target.threads, recipe=contest.reference,
-                outputs=bundle.manifest.outputs)
+                inputs=bundle.manifest.inputs, outputs=bundle.manifest.outputs, state=bundle.manifest.state)
         ]  # fmt: skip
     graphs = contest.graphs or {FLOAT: _float_graph(bundle, entry, folder)}
     arms = []
@@ -168,7 +168,9 @@ def _peer_arms(peer: str, bundle: Bundle, contest: Contest, entry: TargetEntry, 
                     precision=precision,
                     files={"model": str(file.resolve())},
                     threads=entry.target.threads,
+                    inputs=bundle.manifest.inputs,
                     outputs=bundle.manifest.outputs,
+                    state=bundle.manifest.state,
                 )
             )
     return arms
@@ -215,6 +217,7 @@ def _aot_arm(bundle: Bundle, contest: Contest, entry: TargetEntry, folder: Path)
         threads=entry.target.threads,
         inputs=recipe.input_specs,
         outputs=tuple(outputs.get(name, UNDECLARED) for name in returned),
+        state=bundle.manifest.state,
     )
 
 
@@ -263,5 +266,7 @@ def _litert_arm(file: Path, bundle: Bundle, entry: TargetEntry) -> Arm:
         precision=precision_of(file),
         files={"model": str(file.resolve())},
         threads=entry.target.threads,
+        inputs=bundle.manifest.inputs,
         outputs=bundle.manifest.outputs,
+        state=bundle.manifest.state,
     )

@@ -21,7 +21,7 @@ ISA_NAMES = {
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it becomes part of the names of a bundle's entries
 PROFILES = Path(__file__).parent / "targets"
 PRECISIONS = ("f32", "bf16", "f16", "int8", "int4", "f8")
-BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
+BACKENDS = ("openvino", "onnxruntime", "native", "tensorrt", "tensorrt_rtx")
 
 
 # What each key of a profile must be; `edgekit/targets/README.md` says what it means.

@@ -15,6 +15,7 @@ Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 Dim = int | str
 
+LONGEST_DELAY = 1 << 20  # steps; a file must not make its reader set aside memory without bounds
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
@@ -76,6 +77,89 @@ class TensorSpec:
             return str(dim)
         low, high = self.ranges[dim]
         return f"{dim}={low}..{high}"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where an input of a streaming model comes from: what `output` was `delay` steps before, and zeros before that.
+
+    output: the name of an output of the same dtype and shape as the input.
+    delay: in steps; 1 for the state of a recurrent layer, the dilation for the past of a dilated one. A tuple gives one
+        delay for each index of the tensor's first axis.
+
+    Raises:
+        TensorError: a delay that is no whole number from 1 to `LONGEST_DELAY`, or no delay at all.
+    """
+
+    output: str
+    delay: int | tuple[int, ...] = 1
+
+    def __post_init__(self) -> None:
+        several = isinstance(self.delay, Iterable)
+        delays: tuple[Any, ...] = tuple(self.delay) if isinstance(self.delay, Iterable) else (self.delay,)
+        for delay in delays or ("none",):
+            if not isinstance(delay, (int, np.integer)) or not 1 <= delay <= LONGEST_DELAY:
+                raise TensorError(
+                    f"state from output {self.output!r}: delay {delay!r}; expected whole steps, 1 to {LONGEST_DELAY}"
+                )
+        steps = tuple(int(delay) for delay in delays)
+        object.__setattr__(self, "delay", steps if several else steps[0])
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """The delay of every index of the first axis, or the one delay of all of them."""
+        return self.delay if isinstance(self.delay, tuple) else (self.delay,)
+
+
+def check_state(
+    state: Mapping[str, State], inputs: Iterable[TensorSpec], *, outputs: Iterable[TensorSpec | str]
+) -> None:
+    """Refuse a state that a model with these inputs and outputs cannot have.
+
+    outputs: specifications, or names alone where nothing more is known yet.
+
+    Raises:
+        TensorError: an unknown name, a dynamic dimension, another dtype or shape at the two ends, delays that are not
+            one for each index of the first axis, or no input or no output that is not state.
+    """
+    if not state:
+        return
+    by_name = {spec.name: spec for spec in inputs}
+    sources = {output if isinstance(output, str) else output.name: output for output in outputs}
+    for name, held in state.items():
+        if name not in by_name:
+            raise TensorError(f"state {name!r} is no input; {did_you_mean(name, by_name)}")
+        if held.output not in sources:
+            raise TensorError(
+                f"state {name!r} comes from {held.output!r}, which is no output; {did_you_mean(held.output, sources)}"
+            )
+        _check_held(by_name[name], held, sources[held.output])
+    if by_name.keys() == state.keys() or sources.keys() == {held.output for held in state.values()}:
+        raise TensorError("every input or every output is state; expected at least one of each that is not")
+
+
+def _check_held(spec: TensorSpec, held: State, source: TensorSpec | str) -> None:
+    if spec.dynamic_dims:
+        raise TensorError(f"state {spec.name!r} has dynamic dimensions: {spec}; expected fixed sizes")
+    if isinstance(held.delay, tuple) and spec.shape[:1] != (len(held.delay),):
+        raise TensorError(
+            f"state {spec.name!r} has {len(held.delay)} delays; expected one for each index of its first axis: {spec}"
+        )
+    if isinstance(source, TensorSpec) and (source.dtype, source.shape) != (spec.dtype, spec.shape):
+        raise TensorError(f"state {spec} comes from {source}; expected the same dtype and shape")
+
+
+def state_to_json(state: Mapping[str, State]) -> dict[str, Any]:
+    """A JSON-ready form that `state_from_json` reads back."""
+    return {
+        name: {"output": held.output, "delay": list(held.delay) if isinstance(held.delay, tuple) else held.delay}
+        for name, held in state.items()
+    }
+
+
+def state_from_json(data: Mapping[str, Any]) -> dict[str, State]:
+    """The inverse of `state_to_json`; raises TensorError as the constructor does."""
+    return {name: State(held["output"], held["delay"]) for name, held in data.items()}
 
 
 def spec_to_json(spec: TensorSpec) -> dict[str, Any]:

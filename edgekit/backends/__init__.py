@@ -11,6 +11,7 @@ from edgekit.errors import BackendError, did_you_mean
 COMPILERS = {
     "openvino": "edgekit.backends.openvino:compile_model",
     "onnxruntime": "edgekit.backends.onnxruntime:compile_model",
+    "native": "edgekit.backends.native:compile_model",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekit.bundle import Bundle, TargetEntry
 from edgekit.errors import EdgekitError, MeasurementError, did_you_mean
-from edgekit.tensors import TensorSpec, spec_from_json, spec_to_json
+from edgekit.tensors import State, TensorSpec, spec_from_json, spec_to_json, state_from_json, state_to_json
 
 # Kind of arm -> the file roles that it cannot do without.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -38,7 +38,8 @@ class Arm:
         first load.
     recipe: the reference of the recipe whose model a "torch" arm runs, and whose functions `processing` times.
     inputs, outputs: the model's tensors, in graph order. A "model" needs them; peers take the outputs' names
-        from them.
+        from them, and what has state the inputs.
+    state: of a streaming model. Samples that leave the state inputs out are of many steps: see `inputs.is_chunk`.
     slowdown: by which share each call is made longer, 0.05 for 5 %, to learn what a measurement can see; None for
         the arm as it is.
     batch: how many samples a call takes, stacked along the leading dimension of every input.
@@ -61,6 +62,7 @@ class Arm:
     slowdown: float | None = None
     batch: int = 1
     processing: bool = False
+    state: Mapping[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", {role: str(path) for role, path in self.files.items()})
@@ -87,6 +89,8 @@ class Arm:
             lacking.append("recipe")
         if self.kind == "model":
             lacking += [name for name in ("backend", "inputs", "outputs") if not getattr(self, name)]
+        elif not self.state.keys() <= {spec.name for spec in self.inputs}:
+            lacking.append("inputs")
         return lacking
 
 
@@ -100,6 +104,9 @@ def bundle_arm(bundle: Bundle, entry: TargetEntry, *, name: str) -> Arm:
         files={"bundle": str(bundle.path.resolve())},
         threads=entry.target.threads,
         backend=payload.backend,
+        inputs=bundle.manifest.inputs,
+        outputs=bundle.manifest.outputs,
+        state=bundle.manifest.state,
     )
 
 
@@ -118,6 +125,7 @@ def arm_to_json(arm: Arm) -> dict[str, Any]:
         "slowdown": arm.slowdown,
         "batch": arm.batch,
         "processing": arm.processing,
+        "state": state_to_json(arm.state),
     }
 
 
@@ -129,7 +137,7 @@ def arm_from_json(data: Mapping[str, Any]) -> Arm:
     """
     try:
         specs = {role: tuple(map(spec_from_json, data[role])) for role in ("inputs", "outputs")}
-        return Arm(**{**data, **specs})
+        return Arm(**{**data, **specs, "state": state_from_json(data["state"])})
     except MeasurementError:
         raise
     except (KeyError, TypeError, AttributeError, EdgekitError) as error:

@@ -45,17 +45,31 @@ class Inputs:
 def read_inputs(arm: Arm, folder: Path) -> Inputs:
     """The first samples in `folder`, as many as take turns, for `arm`: raw ones if it times their processing.
 
+    Of a sample of many steps it is the first step, with its state at zero.
+
     Raises:
         MeasurementError: there are no finished samples, or they cannot be put into one batch.
         RecipeError: the arm's recipe cannot be loaded, or has no processing.
     """
-    samples = [{name: np.array(array) for name, array in feeds.items()} for feeds in _first(folder)]
+    first = [_first_step(arm, feeds) if is_chunk(arm, feeds) else feeds for feeds in _first(folder)]
+    samples = [{name: np.array(array) for name, array in feeds.items()} for feeds in first]
     if arm.processing:
         recipe = load_recipe(arm.recipe)
         raw = [sample[RAW] for sample in samples]
         return Inputs(raw, [recipe.processed(sample) for sample in raw], recipe)
     feeds = batches(samples, arm.batch) if arm.batch > 1 else samples
     return Inputs(feeds, feeds)
+
+
+def is_chunk(arm: Arm, feeds: Feeds) -> bool:
+    """Whether a sample is of many steps of a streaming model: it has all inputs but the state, each with an axis of
+    steps before the others. State is zero where it begins."""
+    return bool(arm.state) and arm.state.keys().isdisjoint(feeds) and not arm.processing
+
+
+def _first_step(arm: Arm, feeds: Feeds) -> dict[str, Array]:
+    zeros = {spec.name: np.zeros(spec.shape_at({}), spec.dtype) for spec in arm.inputs if spec.name in arm.state}
+    return {**{name: array[0, ...] for name, array in feeds.items()}, **zeros}
 
 
 def batches(samples: Sequence[Feeds], size: int) -> list[Feeds]:

@@ -13,6 +13,7 @@ from edgekit.bench.arms import Arm
 from edgekit.bench.bound import Bound, Peer
 from edgekit.errors import MeasurementError, MissingDependencyError
 from edgekit.recipes.recipe import Recipe
+from edgekit.runtime.stream import Carried, Held, hold
 from edgekit.tensors import Array, Feeds
 
 # Runtime -> the module whose import is timed, the package that brings it, the extra that installs that.
@@ -63,23 +64,27 @@ def _open_bundle(arm: Arm, _sample: Feeds) -> Peer:
     if session.info.skipped:
         session.close()
         raise MeasurementError(f"the bundle's best payload does not work here: {session.info.skipped[0]}")
-    return _Edgekit(session)
+    return _Edgekit(session, session.state)
 
 
 def _open_model(arm: Arm, _sample: Feeds) -> Peer:
     from edgekit.runtime import open_runner
 
     files = {role: Path(path) for role, path in arm.files.items()}
-    return _Edgekit(
-        open_runner(
-            arm.backend,
-            files,
-            inputs=arm.inputs,
-            outputs=arm.outputs,
-            precision=arm.precision,
-            threads=arm.threads,
-        )
+    runner = open_runner(
+        arm.backend,
+        files,
+        inputs=arm.inputs,
+        outputs=arm.outputs,
+        precision=arm.precision,
+        threads=arm.threads,
     )
+    return _Edgekit(runner, lambda: hold(runner, arm.inputs, arm.state))
+
+
+def open_stream(peer: Peer, arm: Arm) -> Held:
+    """A stream of the open `peer`, its own where it is edgekit's, so that accuracy is that of what ships."""
+    return peer.stream() if isinstance(peer, _Edgekit) else Carried(peer.run, arm.inputs, arm.state)
 
 
 def _open_litert(arm: Arm, sample: Feeds) -> Peer:
@@ -91,8 +96,9 @@ def _open_litert(arm: Arm, sample: Feeds) -> Peer:
 class _Edgekit:
     """A Session or a Runner of edgekit's runtime: both have `run`, `bind` and `close`."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, stream: Callable[[], Held]) -> None:
         self._model = model
+        self.stream = stream
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         outputs: dict[str, Array] = self._model.run(_contiguous(feeds))

@@ -7,7 +7,8 @@ Commands, each with its fields and its reply:
     time     calls, start       -> ns: the calls' times, raw; energy_uj: of all of them, if `energy` was asked for and
                                    this machine tells it, else null
     serve    arrivals_ns        -> service_ns, latency_ns: of one call for each arrival, see `scenarios.arrivals`
-    outputs  feeds, out         -> samples: how many samples' outputs were written to the folder `out`
+    outputs  feeds, out         -> samples: how many samples' outputs were written to the folder `out`; of samples of
+                                   many steps (`inputs.is_chunk`) the outputs that are not state, stacked over steps
     stats                       -> peak_rss_bytes, or null where the system does not say
     close                       -> {}
     fork     door, cpus, seed   -> pid of a child that settles there and answers on the Unix socket `door`
@@ -31,17 +32,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from edgekit.bench.arms import arm_from_json
+from edgekit.bench.arms import Arm, arm_from_json
 from edgekit.bench.bound import Bound, Peer
 from edgekit.bench.energy import energy_reader
-from edgekit.bench.inputs import Inputs, read_inputs, refuse_mixed_shapes, refuse_no_batch
-from edgekit.bench.peers import import_runtime, open_peer
+from edgekit.bench.inputs import Inputs, is_chunk, read_inputs, refuse_mixed_shapes, refuse_no_batch
+from edgekit.bench.peers import import_runtime, open_peer, open_stream
 from edgekit.bench.placement import settle
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.bench.scenarios.arrivals import serve
 from edgekit.bench.slowdown import slowed
 from edgekit.errors import MeasurementError
 from edgekit.runtime import Session  # noqa: F401 - loaded before anything is timed, so that no arm's load pays for it
+from edgekit.runtime.stream import run_steps
 from edgekit.tensors import Array, Feeds
 
 Request = dict[str, Any]
@@ -57,10 +59,9 @@ class ArmHost:
 
     def __init__(self, channel: Sequence[int] = ()) -> None:
         self._channel = channel
-        self._peer: Peer | None = None
+        self._held: tuple[Arm, Peer] | None = None
         self._bound: Bound | None = None
         self._inputs = Inputs((), ())
-        self._slowdown: float | None = None
         self._imported = False
         self.commands: dict[str, Callable[[Request], Reply]] = {
             "import": self._import,
@@ -83,12 +84,11 @@ class ArmHost:
     def _open(self, request: Request) -> Reply:
         self._close({})
         arm = arm_from_json(request["arm"])
-        self._slowdown = arm.slowdown
         reply: Reply = {} if self._imported else self._import(request)
         self._inputs = read_inputs(arm, Path(request["feeds"]))
         first = self._inputs.feeds[0]
         reply["load_ns"], peer = _timed(lambda: open_peer(arm, first))
-        self._peer = peer
+        self._held = arm, peer
         reply["first_inference_ns"], outputs = _timed(lambda: peer.run(first))
         if arm.batch > 1:
             refuse_no_batch(outputs, first)
@@ -114,25 +114,25 @@ class ArmHost:
         """What is open, bound to buffers at the first call."""
         if self._bound is None:
             refuse_mixed_shapes(self._inputs.feeds)
-            network = self._opened().bind(self._inputs.feeds[0])
-            self._bound = slowed(self._inputs.around(network), self._slowdown)
+            arm, peer = self._opened()
+            network = peer.bind(self._inputs.feeds[0])
+            self._bound = slowed(self._inputs.around(network), arm.slowdown)
         return self._bound
 
     def _outputs(self, request: Request) -> Reply:
-        peer = self._opened()
-        outputs = _run_all(peer, read_samples(Path(request["feeds"])))
+        outputs = _run_all(*self._opened(), read_samples(Path(request["feeds"])))
         return {"samples": write_samples(Path(request["out"]), outputs)}
 
     def _close(self, _request: Request) -> Reply:
         self._bound = None
-        if self._peer is not None:
-            self._peer.close()
-            self._peer = None
+        if self._held is not None:
+            self._held[1].close()
+            self._held = None
         return {}
 
     def _fork(self, request: Request) -> Reply:
         """Only a process that has nothing open may fork: threads do not come along."""
-        if self._peer is not None:
+        if self._held is not None:
             raise MeasurementError("a process that holds an arm cannot fork")
         if pid := os.fork():
             return {"pid": pid}
@@ -145,10 +145,10 @@ class ArmHost:
             traceback.print_exc()
             os._exit(1)
 
-    def _opened(self) -> Peer:
-        if self._peer is None:
+    def _opened(self) -> tuple[Arm, Peer]:
+        if self._held is None:
             raise MeasurementError("nothing is open; send 'open' first")
-        return self._peer
+        return self._held
 
 
 def time_calls(bound: Bound, samples: Sequence[Any], *, calls: int, start: int) -> list[int]:
@@ -229,9 +229,15 @@ def _timed(step: Callable[[], Any]) -> tuple[int, Any]:
     return time.perf_counter_ns() - begin, result
 
 
-def _run_all(peer: Peer, samples: Sequence[Feeds]) -> Iterator[dict[str, Array]]:
+def _run_all(arm: Arm, peer: Peer, samples: Sequence[Feeds]) -> Iterator[dict[str, Array]]:
+    """The outputs of each sample; one of many steps begins with its state at zero."""
+    stream = open_stream(peer, arm) if arm.state else None
     for feeds in samples:
-        yield peer.run(feeds)
+        if stream is None or not is_chunk(arm, feeds):
+            yield peer.run(feeds)
+            continue
+        stream.reset()
+        yield run_steps(stream, feeds)
 
 
 if __name__ == "__main__":

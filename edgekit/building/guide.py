@@ -14,6 +14,7 @@ from edgekit.bench.accuracy import score_samples
 from edgekit.bench.samples import read_samples, write_samples
 from edgekit.bench.statistics import Floats
 from edgekit.building.samples import Samples
+from edgekit.building.steps import stepped_outputs
 from edgekit.recipes.recipe import Recipe
 from edgekit.transforms.quantize import Workpiece
 from edgekit.transforms.quantize.noise import outputs_of, sqnr_db
@@ -50,6 +51,15 @@ class Guide:
         return float(np.mean(self._float_scores[: len(used)] - self._scores(graph, used)))
 
     @cached_property
+    def steps(self) -> int:
+        """How many runs of a graph a drawn evaluation sample takes, on average: 1 but for streaming models."""
+        if not self.scored or not self.recipe.state or self.samples.evaluation is None:
+            return 1
+        feeds = read_samples(self.samples.evaluation)
+        counts = [len(next(iter(feeds[position].values()))) for position in self.scored]
+        return math.ceil(sum(counts) / len(counts))
+
+    @cached_property
     def _signal(self) -> tuple[Path, Path]:
         """Folders of calibration samples and of the float graph's outputs for them."""
         feeds, outputs = self.folder / "signal", self.folder / "signal-float"
@@ -65,7 +75,8 @@ class Guide:
         assert self.recipe.metric is not None  # noqa: S101 - a recipe has both or neither
         feeds = read_samples(self.samples.evaluation)
         targets = [self.samples.targets[position] for position in positions]
-        found = outputs_of(graph, (feeds[position] for position in positions))
+        used = (feeds[position] for position in positions)
+        found = stepped_outputs(graph, used, self.recipe) if self.recipe.state else outputs_of(graph, used)
         return score_samples(self.recipe.metric, found, targets)
 
 

@@ -78,6 +78,7 @@ def write(output: Path, recipe: Recipe, source: FloatModel, built: Sequence[Buil
         source={"weights_sha256": source.weights_sha256},
         golden_samples=len(golden_inputs),
         targets=tuple(_target_entry(item, source, work, contents) for item in built),
+        state=recipe.state,
     )
     return write_bundle(output, manifest, contents)
 

@@ -17,6 +17,7 @@ from edgekit.export import traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.files import sha256_of
 from edgekit.recipes.recipe import Recipe
+from edgekit.runtime.stream import check_steps, without_state
 from edgekit.tensors import Array, check_feeds, smallest_sizes
 
 GOLDEN_SAMPLES = 3
@@ -28,7 +29,8 @@ class Samples:
     """Folders of feeds.
 
     evaluation: every evaluation sample, or None where the recipe has none; targets: what each of them should give.
-    timing: inputs at the smallest shape, for latency. golden: inputs of the golden samples.
+        Where the recipe has state they are of many steps, without it: `edgekit.bench.inputs.is_chunk`.
+    timing: inputs at the smallest shape, for latency. golden: inputs of the golden samples. Both are of single steps.
     """
 
     evaluation: Path | None
@@ -82,6 +84,7 @@ def _golden(recipe: Recipe, real: list[dict[str, Array]]) -> list[dict[str, Arra
 
 def _evaluation(recipe: Recipe, targets: list[Any]) -> Iterator[dict[str, Array]]:
     """The checked feeds of each evaluation sample; its target goes to `targets`."""
+    specs, check = without_state(recipe.input_specs, recipe.state), check_steps if recipe.state else check_feeds
     for feeds, target in recipe.evaluation_samples():
         targets.append(target)
-        yield check_feeds(recipe.input_specs, feeds)
+        yield check(specs, feeds)

@@ -12,7 +12,7 @@ from edgekit.building.store import Store, code_digest
 from edgekit.export import save_model
 from edgekit.files import sha256_of
 from edgekit.floor import count_work
-from edgekit.tensors import smallest_sizes
+from edgekit.tensors import smallest_sizes, state_to_json
 from edgekit.transforms.quantize import Workpiece
 from edgekit.transforms.quantize.qdq import write_qdq
 
@@ -53,11 +53,11 @@ def sensitivities(
     """
     samples, scored = _sample_counts(work, guide, len(nodes))
     ops = {str(node.name): node.op_type for node in work.model.graph}
-    ranges = work.ranges(CALIBRATOR)
+    ranges, state = work.ranges(CALIBRATOR), state_to_json(guide.recipe.state)
     file = folder / "one-layer.onnx"
     facts = {
         "sensitivity": [sha256_of(work.source), work.calibration.sha256, work.saturates, samples, scored],
-        "scored": [guide.samples.evaluation_sha256, guide.scored, guide.recipe.metric_name] if scored else [],
+        "scored": [guide.samples.evaluation_sha256, guide.scored, guide.recipe.metric_name, state] if scored else [],
         "code": code_digest("edgekit.transforms.quantize"),
     }
 
@@ -92,5 +92,5 @@ def _sample_counts(work: Workpiece, guide: Guide, nodes: int) -> tuple[int, int]
     macs = count_work(work.model, smallest_sizes(guide.recipe.input_specs)).macs or 1e9
     affordable = int(MACS_IN_ALL / (macs * max(nodes, 1)))
     samples = max(LEAST_SAMPLES, min(MOST_SAMPLES, affordable))
-    scored = min(MOST_SCORED, len(guide.scored), affordable - samples)
+    scored = min(MOST_SCORED, len(guide.scored), (affordable - samples) // guide.steps)
     return samples, scored if scored >= MOST_SAMPLES else 0

@@ -18,11 +18,12 @@ from edgekit.export import export, traced_sizes
 from edgekit.feeds import feeds_at, real_feeds
 from edgekit.parity import WINDOW, ParityCheck, check_parity, deviation, onnx_function, parity_sizes
 from edgekit.recipes.recipe import Recipe
-from edgekit.tensors import Array, Dim, TensorSpec, dim_ranges
+from edgekit.tensors import Array, Dim, TensorSpec, check_state, dim_ranges
 from edgekit.transforms.branches import own_outputs
 from edgekit.transforms.lower import lower
 from edgekit.transforms.names import name_nodes
 from edgekit.transforms.simplify import simplify
+from edgekit.transforms.state import write_state
 from edgekit.transforms.upgrade import LEAST_OPSET, upgrade
 
 if TYPE_CHECKING:
@@ -50,9 +51,15 @@ def float_model(recipe: Recipe) -> FloatModel:
     Raises:
         ExportError: the model cannot be exported or read.
         ParityError: the graph, before or after simplification, does not compute what torch computes.
+        TensorError: state of another dtype or shape than the output that it comes from.
     """
-    if isinstance(recipe.model, Path):
-        return _from_onnx(recipe, recipe.model)
+    source = _from_onnx(recipe, recipe.model) if isinstance(recipe.model, Path) else _from_torch(recipe)
+    check_state(recipe.state, source.inputs, outputs=source.outputs)
+    write_state(source.model, recipe.state)
+    return source
+
+
+def _from_torch(recipe: Recipe) -> FloatModel:
     exported = export(recipe)
     exported = replace(exported, model=_simplified(exported.model))
     parity = check_parity(recipe, exported)

@@ -32,7 +32,7 @@ from edgekit.parity import deviation
 from edgekit.progress import Progress
 from edgekit.recipes.recipe import Recipe
 from edgekit.target import Target
-from edgekit.tensors import Array
+from edgekit.tensors import Array, state_to_json
 
 PROFILED_NS = 300e6  # how long a variant is profiled, about
 Mask = npt.NDArray[np.bool_]
@@ -145,6 +145,7 @@ def _scores(bench: Workbench, trial: Trial) -> Floats:
         "files": {role: sha256_of(path) for role, path in trial.files.items()},
         "runtime": [trial.variant.backend, version_of(trial.variant.backend), trial.variant.precision],
         "samples": bench.samples.evaluation_sha256,
+        "state": state_to_json(bench.recipe.state),
         "metric": bench.recipe.metric_name,
         "machine": machine_key(),
     }
@@ -246,4 +247,5 @@ def _arm(bench: Workbench, trial: Trial) -> Arm:
         backend=trial.variant.backend,
         inputs=bench.source.inputs,
         outputs=bench.source.outputs,
+        state=bench.recipe.state,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.backends.native import why_not_covered
 from edgekit.errors import TargetError, did_you_mean
 from edgekit.target import Target, why_not_measurable
 from edgekit.transforms.quantize import METHODS, why_not_applicable
@@ -58,7 +59,7 @@ class Candidate:
 # The float reference, the portable fallback, and what every other variant is compared with.
 REFERENCE = Variant("onnxruntime", "f32")
 # What each backend can compute a float graph in on a CPU.
-CPU_FLOATS = {"openvino": ("f32", "bf16"), "onnxruntime": ("f32",)}
+CPU_FLOATS = {"native": ("f32",), "openvino": ("f32", "bf16"), "onnxruntime": ("f32",)}
 
 
 # Words of `only` that name nothing but float variants.
@@ -95,15 +96,21 @@ def tried(found: Sequence[Candidate]) -> tuple[Variant, ...]:
 def _of_backend(backend: str, target: Target, model: ir.Model) -> Iterator[Candidate]:
     for precision in CPU_FLOATS[backend]:
         if precision in target.precisions:
-            yield Candidate(Variant(backend, precision), f"the float graph, computed in {precision}")
+            lacking = _why_not(backend, model, floats=True)
+            yield Candidate(Variant(backend, precision), f"the float graph, computed in {precision}", lacking)
     for name, method in METHODS.items():
         if backend not in method.backends or method.precision not in target.precisions:
             continue
-        lacking = why_not_applicable(name, model) or ""
+        lacking = _why_not(backend, model, floats=False) or why_not_applicable(name, model) or ""
         yield Candidate(Variant(backend, method.precision, name), method.what, lacking)
         if "bf16" in CPU_FLOATS[backend] and "bf16" in target.precisions:
             what = f"{method.what}; bf16 where nothing is quantized"
             yield Candidate(Variant(backend, f"{method.precision}+bf16", name), what, lacking)
+
+
+def _why_not(backend: str, model: ir.Model, *, floats: bool) -> str:
+    """Why the backend has no form of the graph, as far as the float graph tells; empty if it may have one."""
+    return (why_not_covered(model, floats=floats) or "") if backend == "native" else ""
 
 
 def _restricted(candidate: Candidate, target: Target, only: Sequence[str]) -> Candidate:

@@ -22,13 +22,22 @@ from edgekit.bundle.manifest import (
 )
 from edgekit.errors import BundleFormatError, BundleIntegrityError, TargetError, TensorError
 from edgekit.target import Target, target_from_json, target_to_json
-from edgekit.tensors import TensorSpec, spec_from_json, spec_to_json
+from edgekit.tensors import (
+    State,
+    TensorSpec,
+    check_state,
+    spec_from_json,
+    spec_to_json,
+    state_from_json,
+    state_to_json,
+)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """A JSON-ready form, as docs/bundle-format.md specifies it."""
+    state = {"state": state_to_json(manifest.state)} if manifest.state else {}
     return {
         "format": FORMAT,
         "edgekit": manifest.edgekit,
@@ -40,6 +49,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
         "golden": {"samples": manifest.golden_samples},
         "targets": [_target_entry_to_json(entry) for entry in manifest.targets],
         "files": {name: vars(record) for name, record in manifest.files.items()},
+        **state,
     }
 
 
@@ -74,6 +84,7 @@ def decode_manifest(data: bytes) -> Manifest:
         raise BundleFormatError(f"{MANIFEST} is not in canonical form (sorted keys, no spaces): build the bundle again")
     manifest = _manifest(root)
     _check_names(manifest)
+    _check_state(manifest)
     _check_references(manifest)
     return manifest
 
@@ -178,6 +189,7 @@ def _manifest(root: _Node) -> Manifest:
         source=root["source"].texts(),
         golden_samples=root["golden"]["samples"].whole(1),
         targets=tuple(_target_entry(node) for node in root["targets"].rows_from_one()),
+        state=_state(root["state"]) if "state" in root.table() else {},
         files={name: _file_record(node) for name, node in root["files"].fields().items()},
     )
 
@@ -199,6 +211,18 @@ def _spec(node: _Node) -> TensorSpec:
             raise bounds.refusal("two numbers, the smallest and largest size")
     try:
         return spec_from_json(node.value)
+    except TensorError as error:
+        raise BundleFormatError(f"{MANIFEST}: {node.where}: {error}") from error
+
+
+def _state(node: _Node) -> dict[str, State]:
+    for held in node.fields().values():
+        held["output"].text()
+        delay = held["delay"]
+        for each in delay.rows_from_one() if isinstance(delay.value, list) else [delay]:
+            each.whole(1)
+    try:
+        return state_from_json(node.value)
     except TensorError as error:
         raise BundleFormatError(f"{MANIFEST}: {node.where}: {error}") from error
 
@@ -248,6 +272,13 @@ def _check_names(manifest: Manifest) -> None:
     _refuse_twins("targets", [entry.target.name for entry in manifest.targets])
     for index, entry in enumerate(manifest.targets):
         _refuse_twins(f"targets[{index}].payloads", [payload.name for payload in entry.payloads])
+
+
+def _check_state(manifest: Manifest) -> None:
+    try:
+        check_state(manifest.state, manifest.inputs, outputs=manifest.outputs)
+    except TensorError as error:
+        raise BundleFormatError(f"{MANIFEST}: {error}") from error
 
 
 def _refuse_twins(where: str, names: list[str]) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgekit.target import Target
-    from edgekit.tensors import TensorSpec
+    from edgekit.tensors import State, TensorSpec
 
 FORMAT = 1
 
@@ -81,6 +81,7 @@ class Manifest:
     created_by: version of each package that had a hand in it.
     source: SHA-256 of what went in, by name, such as {"weights_sha256": "..."}.
     golden_samples: how many golden samples there are; `golden_input_entry` names the entries of their inputs.
+    state: of a streaming model, where each input that is state comes from.
     files: every entry but the manifest; `write_bundle` fills it in.
     """
 
@@ -92,6 +93,7 @@ class Manifest:
     source: Mapping[str, str]
     golden_samples: int
     targets: tuple[TargetEntry, ...]
+    state: Mapping[str, State] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
 
 

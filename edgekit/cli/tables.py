@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.bench.report import Report
     from edgekit.bench.scenarios.report import ScenarioReport
     from edgekit.building.variants import Candidate
+    from edgekit.tensors import State
 
 
 def candidates_json(bundle: Bundle) -> dict[str, Any]:
@@ -107,6 +108,12 @@ def show_list(listed: Mapping[str, Sequence[Candidate]]) -> None:
     )
 
 
+def _state_line(name: str, held: State) -> str:
+    least, most = min(held.delays), max(held.delays)
+    steps = f"{least} to {most} steps" if least != most else f"{most} step{'s' if most > 1 else ''}"
+    return f"{name}: {held.output} of {steps} before{', by row' if isinstance(held.delay, tuple) else ''}"
+
+
 def show_contents(bundle: Bundle) -> None:
     """What the manifest says, for people."""
     manifest = bundle.manifest
@@ -117,6 +124,7 @@ def show_contents(bundle: Bundle) -> None:
         ],
         *[["input", str(spec)] for spec in manifest.inputs],
         *[["output", str(spec)] for spec in manifest.outputs],
+        *[["state", _state_line(name, held)] for name, held in manifest.state.items()],
         ["golden samples", str(manifest.golden_samples)],
         [
             "made by",

@@ -106,9 +106,9 @@ def calibration_signal(calibration: Calibration) -> Signal:
 
 
 def judged_samples(recipe: Recipe, signal: Signal, folder: Path) -> Judged:
-    """The recipe's evaluation data, laid out below `folder`; `signal` where it has none."""
+    """The recipe's evaluation data, laid out below `folder`; `signal` where it has none, or of many steps each."""
     laid_out = lay_out_samples(recipe, folder / "samples")
-    if laid_out.evaluation is None:
+    if laid_out.evaluation is None or recipe.state:
         return Judged(signal.kind, signal.samples, tuple(signal.samples))
     samples = read_samples(laid_out.evaluation)
     positions = range(0, len(samples), -(-len(samples) // MOST_JUDGED))

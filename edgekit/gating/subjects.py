@@ -106,7 +106,9 @@ def _build(name: str, folder: Path, only: Sequence[str], progress: Progress) -> 
 def arm_of(subject: Subject, side: str) -> Arm:
     """The arm that runs `subject`: a bundle as `edgekit.load` would here, untuned; an ONNX file on onnxruntime."""
     if subject.path.suffix == ".onnx":
-        return Arm(side, "onnxruntime", "f32", {"model": str(subject.path.resolve())})
+        recipe = subject.recipe
+        inputs, state = (recipe.input_specs, recipe.state) if recipe is not None else ((), {})
+        return Arm(side, "onnxruntime", "f32", {"model": str(subject.path.resolve())}, inputs=inputs, state=state)
     bundle = open_bundle(subject.path)
     return bundle_arm(bundle, choose_target(bundle, "cpu"), name=side)
 

@@ -18,6 +18,8 @@ SHIPPED = {
     "simple-cnn": "edgekit.recipes.simple_cnn",
     "resnet8": "edgekit.recipes.resnet8",
     "ds-cnn": "edgekit.recipes.ds_cnn",
+    "autoencoder": "edgekit.recipes.autoencoder",
+    "gru-kws": "edgekit.recipes.gru_kws",
 }
 
 

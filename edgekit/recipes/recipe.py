@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import EdgekitError, RecipeError
-from edgekit.tensors import Array, Feeds, TensorSpec, dim_ranges
+from edgekit.tensors import Array, Feeds, State, TensorSpec, check_state, dim_ranges
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,8 +45,11 @@ class Recipe:
         path of an ONNX file, for a model that has no torch source.
     inputs: specification of each input, in the order of forward's arguments.
     outputs: names of the outputs, in the order that forward returns them in, or the keys of the dict it returns.
-    calibration: an iterable of `{name: array}`, real samples of the training data, never made up.
-    evaluation: an iterable of (feeds, target), one sample each, of data that the model was not trained on.
+    calibration: an iterable of `{name: array}`, real samples of the training data, never made up. With state: of one
+        step each, state included.
+    evaluation: an iterable of (feeds, target), one sample each, of data that the model was not trained on. With state:
+        feeds hold the inputs that are not state, with one more axis before the others, the steps; state begins at zero,
+        and the metric gets the outputs that are not state, stacked the same way.
     metric: a name of `edgekit.bench.accuracy.METRICS`, or a function (outputs, target) -> float of one sample; more is
         better.
     budget: how much of the metric a compressed variant may lose.
@@ -54,9 +57,13 @@ class Recipe:
     preprocess: makes the network's inputs, at their smallest sizes, of a raw sample. It and `raw` let a benchmark time
         the whole way; both or neither.
     postprocess: makes the answer of the network's outputs by name; needs `preprocess`.
+    state: of a streaming model: for each input that is state, the output that it was some steps before. State has the
+        same dtype and shape at both ends, and fixed sizes.
 
     Raises:
-        RecipeError: an unusable name, no inputs or outputs, or one of two parts that go together.
+        RecipeError: an unusable name, no inputs or outputs, one of two parts that go together, or an evaluation of a
+            streaming model without calibration.
+        TensorError: a state that these inputs and outputs cannot have.
     """
 
     name: str
@@ -70,6 +77,7 @@ class Recipe:
     raw: Callable[[], Iterable[Array]] | None = None
     preprocess: Callable[[Array], Feeds] | None = None
     postprocess: Callable[[Mapping[str, Array]], Any] | None = None
+    state: Mapping[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -80,13 +88,20 @@ class Recipe:
             raise RecipeError(f"recipe {self.name!r} declares no inputs or no outputs; name at least one of each")
         if (self.evaluation is None) != (self.metric is None):
             raise RecipeError(f"recipe {self.name!r}: evaluation and metric go together; give both or neither")
+        if self.state and self.evaluation is not None and self.calibration is None:
+            raise RecipeError(
+                f"recipe {self.name!r} has state and no calibration, which single steps for export, parity, timing and "
+                "golden samples are taken from; give it calibration=..., each sample of one step, state included"
+            )
         if (self.raw is None) != (self.preprocess is None) or (self.postprocess and not self.preprocess):
             raise RecipeError(
                 f"recipe {self.name!r}: raw and preprocess go together, and postprocess needs them; give both or none"
             )
         object.__setattr__(self, "inputs", {n: replace(spec, name=n) for n, spec in self.inputs.items()})
         object.__setattr__(self, "outputs", tuple(self.outputs))
+        object.__setattr__(self, "state", dict(self.state))
         dim_ranges(self.inputs.values())
+        check_state(self.state, self.inputs.values(), outputs=self.outputs)
 
     def load_model(self) -> nn.Module:
         """The torch module, in eval mode.

@@ -32,8 +32,8 @@ class Epoch:
     """What one pass over the training data gave.
 
     number, of: from 1 to the number of epochs.
-    loss: mean cross-entropy over the training samples, as they were augmented, while the weights changed.
-    accuracy: share of the test split that is right after this epoch; shown, and never used to choose weights.
+    loss: mean over the training samples, as they were augmented, while the weights changed.
+    accuracy: what the recipe's `Training.score` gives after this epoch; shown, and never used to choose weights.
     """
 
     number: int
@@ -70,8 +70,8 @@ def train(name: str, *, report: Callable[[Epoch], None], epochs: int | None = No
         network = plan.build().to(memory_format=torch.channels_last)  # a third faster on CPUs
         optimizer, scheduler = _optimizer(plan, network, steps=of * math.ceil(len(labels) / plan.batch_size))
         for number in range(1, of + 1):
-            loss = _one_epoch(network, optimizer, scheduler, _batches(plan, samples, labels, rng))
-            report(Epoch(number, of, loss, accuracy(network, *test)))
+            loss = _one_epoch(plan, network, optimizer, scheduler, _batches(plan, samples, labels, rng))
+            report(Epoch(number, of, loss, plan.score(network, *test)))
     return network.to(memory_format=torch.contiguous_format).eval()
 
 
@@ -87,16 +87,6 @@ def training_of(name: str) -> Training:
     return plan
 
 
-def accuracy(network: nn.Module, inputs: Array, labels: Array) -> float:
-    """Share of samples whose highest score is their label; leaves the network in eval mode."""
-    import torch
-
-    network.eval()
-    with torch.inference_mode():
-        chosen = [network(part).argmax(1) for part in torch.from_numpy(inputs).split(256)]
-    return float((torch.cat(chosen).numpy() == labels).mean())
-
-
 def _optimizer(plan: Training, network: nn.Module, *, steps: int) -> tuple[torch.optim.Optimizer, Any]:
     from torch import optim
 
@@ -107,14 +97,15 @@ def _optimizer(plan: Training, network: nn.Module, *, steps: int) -> tuple[torch
 
 
 def _batches(plan: Training, samples: Array, labels: Array, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-    """The training set once, shuffled and augmented: (network input, labels) of each batch."""
+    """The training set once, shuffled and augmented: (inputs, labels) of each batch."""
     order = rng.permutation(len(labels))
     for start in range(0, len(order), plan.batch_size):
         chosen = order[start : start + plan.batch_size]
-        yield plan.augment(samples[chosen], rng), labels[chosen].astype(np.int64)
+        yield plan.augment(samples[chosen], rng), labels[chosen]
 
 
 def _one_epoch(
+    plan: Training,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
@@ -122,13 +113,11 @@ def _one_epoch(
 ) -> float:
     """Train on every batch; the mean loss of a sample."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     network.train()
     total, count = 0.0, 0
     for inputs, labels in batches:
-        scores = network(torch.from_numpy(inputs))
-        loss = cross_entropy(scores, torch.from_numpy(labels))
+        loss = plan.loss(network, torch.from_numpy(inputs), torch.from_numpy(labels))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -138,8 +127,10 @@ def _one_epoch(
     return total / count
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
+def save_weights(network: nn.Module, path: Path, *, float16: bool = False) -> None:
     """Write the network's weights as safetensors, the whole file or nothing.
+
+    float16: floating-point weights are rounded to it first.
 
     Raises:
         EdgekitError: the file cannot be written.
@@ -151,14 +142,11 @@ def save_weights(network: nn.Module, path: Path) -> None:
         raise MissingDependencyError("safetensors", extra="export") from error
     make_folder(path.parent)
     with replacing(path) as draft:
-        draft.write_bytes(save(network.state_dict()))
+        draft.write_bytes(save({name: _stored(value, float16) for name, value in network.state_dict().items()}))
 
 
-def _print_epoch(epoch: Epoch) -> None:
-    print(
-        f"epoch {epoch.number:2d}/{epoch.of}  loss {epoch.loss:.4f}  test accuracy {epoch.accuracy:.4f}",
-        flush=True,
-    )
+def _stored(value: torch.Tensor, float16: bool) -> torch.Tensor:
+    return value.half() if float16 and value.is_floating_point() else value
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -168,7 +156,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, help="default: the weights that edgekit ships")
     options = parser.parse_args(arguments)
     path = options.output or WEIGHTS / f"{options.recipe}.safetensors"
-    save_weights(train(options.recipe, report=_print_epoch), path)
+    plan = training_of(options.recipe)
+
+    def show(epoch: Epoch) -> None:
+        score = f"test {plan.score_name} {epoch.accuracy:.4f}"
+        print(f"epoch {epoch.number:2d}/{epoch.of}  loss {epoch.loss:.4f}  {score}", flush=True)
+
+    save_weights(train(options.recipe, report=show), path, float16=plan.float16)
     print(f"wrote {path}")
 
 

@@ -67,6 +67,7 @@ def keeping_alive(call: Callable[[], object], *buffers: Array) -> Callable[[], o
 RUNNERS = {
     "openvino": "edgekit.runtime.openvino:open_model",
     "onnxruntime": "edgekit.runtime.onnxruntime:open_model",
+    "native": "edgekit.runtime.native:open_model",
 }
 
 

@@ -22,9 +22,12 @@ from edgekit.errors import (
 )
 from edgekit.runtime.golden import replay_once
 from edgekit.runtime.runner import Runner, open_runner
+from edgekit.runtime.stream import Stream, hold
 from edgekit.runtime.tuned import chosen_first, left_out, recall, why_stale
 from edgekit.target import host_arch, why_not_runnable
-from edgekit.tensors import Array, TensorSpec, check_array, check_feeds
+from edgekit.tensors import Array, State, TensorSpec, check_array, check_feeds
+
+STATELESS = "the model has no state: its bundle declares none; declare it in the recipe (state=...) and build again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,12 @@ class SessionInfo:
 
 
 class Session:
-    """A model on this device. `run` may be called from several threads; use as a context manager, or call `close`."""
+    """A model on this device. `run` may be called from several threads; use as a context manager, or call `close`.
+
+    A streaming model has state: inputs that are outputs of earlier steps. `run` and `bind` with all inputs leave that
+    to the caller. `state` gives streams that hold it; `run` without the state inputs is a step of a stream that the
+    session has for itself. See docs/streaming.md.
+    """
 
     def __init__(
         self,
@@ -58,14 +66,18 @@ class Session:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         info: SessionInfo,
+        state: Mapping[str, State] | None = None,
     ) -> None:
         self._runner: Runner | None = runner
         self.inputs = inputs
         self.outputs = outputs
         self.info = info
+        self._state = dict(state or {})
+        # It need not ask whether the session is open, and must not keep it alive: `run` has asked.
+        self._own_stream = self._stream(runner, lambda: None) if self._state else None
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
-        """Outputs by name for inputs by name.
+        """Outputs by name for inputs by name; of a streaming model without state inputs, the next step.
 
         feeds: numpy arrays, or anything with `__dlpack__`, of the dtype and shape that `inputs` states.
 
@@ -73,7 +85,33 @@ class Session:
             TensorError: a name, dtype, rank or size is not what `inputs` states; the message names the tensor.
             BackendError: the session is closed.
         """
-        return self._open_runner().run(check_feeds(self.inputs, feeds))
+        runner = self._open_runner()
+        own_stream = self._own_stream
+        if own_stream is not None and self._state.keys().isdisjoint(feeds):
+            return own_stream.run(feeds)
+        return runner.run(check_feeds(self.inputs, feeds))
+
+    def state(self) -> Stream:
+        """A new stream of this model, its state zero, independent of all others; it lives as long as the session.
+
+        Raises:
+            BackendError: the model has no state, or the session is closed.
+        """
+        runner = self._open_runner()
+        if not self._state:
+            raise BackendError(STATELESS)
+        return self._stream(runner, self._open_runner)
+
+    def reset(self) -> None:
+        """Zero the state of the session's own stream, the one that `run` without state inputs takes a step of.
+
+        Raises:
+            BackendError: the model has no state, or the session is closed.
+        """
+        self._open_runner()
+        if self._own_stream is None:
+            raise BackendError(STATELESS)
+        self._own_stream.reset()
 
     def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Callable[[], object]:
         """A call without arguments for hot loops: it reads `inputs` and writes `outputs` in place, copying nothing.
@@ -99,6 +137,7 @@ class Session:
     def close(self) -> None:
         """Free the model; a second call does nothing."""
         if self._runner is not None:
+            self._own_stream = None
             self._runner.close()
             self._runner = None
 
@@ -109,6 +148,10 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _stream(self, runner: Runner, check_open: Callable[[], object]) -> Stream:
+        held = hold(runner, self.inputs, self._state)
+        return Stream(held, self._state, inputs=self.inputs, outputs=self.outputs, check_open=check_open)
 
     def _open_runner(self) -> Runner:
         if self._runner is None:
@@ -160,6 +203,7 @@ def load(
         inputs=bundle.manifest.inputs,
         outputs=bundle.manifest.outputs,
         info=_info(bundle, entry, payload, skipped, tuned=used is not None),
+        state=bundle.manifest.state,
     )
 
 

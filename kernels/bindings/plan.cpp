@@ -51,7 +51,7 @@ void bind_plan(nb::module_& module) {
              const std::string& row) {
             return std::const_pointer_cast<Plan>(Plan::parse(bytes.data(), bytes.size(), row));
           },
-          nb::arg("bytes"), nb::arg("row") = "")
+          nb::arg("data"), nb::arg("row") = "")
       .def_prop_ro("inputs", [](const Plan& plan) { return tuples(plan.inputs); })
       .def_prop_ro("outputs", [](const Plan& plan) { return tuples(plan.outputs); })
       .def_prop_ro("states",

@@ -1,15 +1,29 @@
-"""MFCC features against a plain loop in float64 that shares no code with them."""
+"""MFCC features and mu-law against plain loops in float64 that share no code with them; WAV files read back."""
 
 from __future__ import annotations
 
 import cmath
 import math
+import wave
 
 import numpy as np
 import pytest
 
-from edgekit.errors import TensorError
-from edgekit.processing.audio import Mfcc, fit_length, mel_filters, mfcc, prepare_clips, to_float
+from edgekit.errors import EdgekitError, TensorError
+from edgekit.processing.audio import (
+    MU_LAW_SILENCE,
+    LogMel,
+    Mfcc,
+    fit_length,
+    log_mel,
+    mel_filters,
+    mfcc,
+    mu_law_decode,
+    mu_law_encode,
+    prepare_clips,
+    to_float,
+    write_wave,
+)
 
 SMALL = Mfcc(clip_samples=480)  # two frames, for the slow reference
 
@@ -25,7 +39,7 @@ def _mel(hz: float) -> float:
     return 2595.0 * math.log10(1.0 + hz / 700.0)  # the other common way to write it
 
 
-def _naive_band_energies(window: list[float], spec: Mfcc) -> list[float]:
+def _naive_band_energies(window: list[float], spec: LogMel) -> list[float]:
     n = spec.window_samples
     hann = [window[i] * math.sin(math.pi * i / n) ** 2 for i in range(n)]
     power = []
@@ -59,6 +73,34 @@ def _naive_mfcc(wave: np.ndarray, spec: Mfcc) -> np.ndarray:
 def test_features_agree_with_the_naive_loop():
     wave = _wave(SMALL.clip_samples)
     np.testing.assert_allclose(mfcc(wave[None], SMALL)[0], _naive_mfcc(wave, SMALL), rtol=1e-6, atol=2e-6)
+
+
+def test_log_mel_agrees_with_the_naive_loop_whatever_the_clips_length():
+    spec = LogMel(window_samples=200, hop_samples=80, fft_size=512, mel_bands=12)
+    wave = _wave(440)  # four windows: 0, 80, 160, 240
+    expected = [
+        [
+            math.log(e + spec.log_floor)
+            for e in _naive_band_energies([float(v) for v in wave[start : start + 200]], spec)
+        ]
+        for start in (0, 80, 160, 240)
+    ]
+    found = log_mel(wave[None], spec)
+    assert (found.shape, found.dtype) == ((1, 4, 12), np.float32)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6, atol=2e-6)
+
+
+def test_log_mel_of_a_frame_does_not_need_the_rest_of_the_clip():
+    spec, wave = LogMel(window_samples=200, hop_samples=80, fft_size=256), _wave(1000)
+    whole = log_mel(wave[None], spec)[0]
+    alone = np.stack([log_mel(wave[None, start : start + 200], spec)[0, 0] for start in range(0, 801, 80)])
+    np.testing.assert_allclose(whole, alone, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("waves", [np.zeros((1, 199), np.float32), np.zeros(400, np.float32)])
+def test_log_mel_refuses_less_than_a_window(waves):
+    with pytest.raises(TensorError, match=r"expected \(n, 200 or more samples\)"):
+        log_mel(waves, LogMel(window_samples=200))
 
 
 def test_one_second_gives_49_frames_of_10_coefficients():
@@ -129,3 +171,64 @@ def test_to_float_refuses_what_is_not_mono_sound(clip):
 def test_features_refuse_a_clip_of_another_length():
     with pytest.raises(TensorError, match=r"expected \(n, 8000\)"):
         mfcc(np.zeros((1, 7999), np.float32), Mfcc())
+
+
+def test_mu_law_agrees_with_the_formula_one_sample_at_a_time():
+    samples = np.linspace(-1, 1, 501, dtype=np.float32)
+    expected = []
+    for x in samples.tolist():
+        f = math.copysign(math.log(1 + 255 * abs(x)) / math.log(256), x)
+        expected.append(math.floor((f + 1) / 2 * 255 + 0.5))
+    np.testing.assert_array_equal(mu_law_encode(samples), expected)
+
+
+def test_mu_law_levels_survive_decoding_and_encoding():
+    levels = np.arange(256, dtype=np.uint8)
+    decoded = mu_law_decode(levels)
+    assert decoded.dtype == np.float32
+    assert (decoded[0], decoded[255]) == (-1.0, 1.0)
+    assert (np.diff(decoded) > 0).all()
+    np.testing.assert_array_equal(mu_law_encode(decoded), levels)
+
+
+def test_mu_law_is_finest_near_silence():
+    steps = np.diff(mu_law_decode(np.arange(256)))
+    assert steps.argmin() == 127
+    assert steps[127] < 2e-4
+    assert steps[0] > 0.02
+
+
+def test_mu_law_keeps_the_shape_and_clips_what_is_too_loud():
+    samples = np.array([[-3.0, 0.0, 1.5]], np.float32)
+    np.testing.assert_array_equal(mu_law_encode(samples), [[0, MU_LAW_SILENCE, 255]])
+
+
+def test_mu_law_refuses_what_it_cannot_mean():
+    with pytest.raises(TensorError, match="samples are int16; expected float32"):
+        mu_law_encode(np.zeros(3, np.int16))
+    with pytest.raises(TensorError, match="expected integers from 0 to 255"):
+        mu_law_decode(np.array([0, 256]))
+    with pytest.raises(TensorError, match="levels are float32"):
+        mu_law_decode(np.zeros(3, np.float32))
+
+
+def test_written_wave_reads_back_as_the_same_samples(tmp_path):
+    path = tmp_path / "tone.wav"
+    samples = np.array([0.0, 0.5, -0.5, 1.0, -1.0, 2.0], np.float32)
+    write_wave(path, samples, sample_rate_hz=8000)
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000)
+        read = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    np.testing.assert_array_equal(read, [0, 16384, -16384, 32767, -32768, 32767])
+    assert [file.name for file in tmp_path.iterdir()] == ["tone.wav"]
+
+
+def test_written_wave_keeps_int16_as_it_is(tmp_path):
+    write_wave(tmp_path / "clip.wav", np.array([-32768, 7, 32767], np.int16), sample_rate_hz=8000)
+    with wave.open(str(tmp_path / "clip.wav")) as file:
+        assert np.frombuffer(file.readframes(3), "<i2").tolist() == [-32768, 7, 32767]
+
+
+def test_wave_that_cannot_be_written_says_what_to_do(tmp_path):
+    with pytest.raises(EdgekitError, match="create the folder first"):
+        write_wave(tmp_path / "missing" / "tone.wav", np.zeros(4, np.float32), sample_rate_hz=8000)

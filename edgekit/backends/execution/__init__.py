@@ -41,6 +41,7 @@ __all__ = [
 READERS = {
     "openvino": "edgekit.backends.execution.openvino:read_layers",
     "onnxruntime": "edgekit.backends.execution.onnxruntime:read_layers",
+    "native": "edgekit.backends.execution.native:read_layers",
 }
 
 

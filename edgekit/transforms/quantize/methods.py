@@ -60,7 +60,9 @@ def _calibrated(family: str, what: str, backends: tuple[str, ...], quantizer: st
 
 METHODS: dict[str, Method] = {
     **_calibrated("lean", "layers alone", ("openvino",), f"{QUANTIZE}.own:quantize", joins=False),
-    **_calibrated("joined", "layers, additions and pooling", ("openvino",), f"{QUANTIZE}.own:quantize", joins=True),
+    **_calibrated(
+        "joined", "layers, additions and pooling", ("openvino", "native"), f"{QUANTIZE}.own:quantize", joins=True
+    ),
     "nncf": Method("NNCF, with bias correction", "int8", ("openvino",), f"{QUANTIZE}.nncf:quantize", mixes=True),
     "nncf-smooth": Method(
         "NNCF for transformers, with SmoothQuant",
@@ -74,6 +76,10 @@ METHODS: dict[str, Method] = {
     "dynamic-channels": Method(
         "w8a8, ranges found in every call; weights with a scale for each channel",
         "int8", ("onnxruntime",), f"{QUANTIZE}.ort:quantize_dynamic", {"per_channel": True}, needs=DYNAMIC,
+    ),
+    "recurrent": Method(
+        "GRU and LSTM in w8a8, ranges found in every call; the rest in float",
+        "int8", ("native",), f"{QUANTIZE}.recurrent:quantize", needs=("GRU", "LSTM"),
     ),
     "weights": Method(
         "weights alone, 8 bits in blocks of 32",

@@ -121,8 +121,8 @@ def _pair(model: ir.Model, value: ir.Value, grid: Grid, *, number: int) -> ir.Va
     import onnx_ir as ir
 
     name = f"{value.name}_pair{number}"
-    scale = _initializer(model, f"{name}_scale", np.array(grid.scale, np.float32))
-    zero = _initializer(model, f"{name}_zero_point", np.array(0, np.int8 if grid.signed else np.uint8))
+    scale = initializer(model, f"{name}_scale", np.array(grid.scale, np.float32))
+    zero = initializer(model, f"{name}_zero_point", np.array(0, np.int8 if grid.signed else np.uint8))
     quantize = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}_quantize")
     dequantize = ir.node("DequantizeLinear", [quantize.outputs[0], scale, zero], name=f"{name}_dequantize")
     stored = ir.DataType.INT8 if grid.signed else ir.DataType.UINT8
@@ -157,14 +157,14 @@ class _Constants:
         if bias is not None:
             product = (scale * np.float32(activation.scale)).astype(np.float32)
             terms = np.round(bias / product).astype(np.int32)
-            layer.replace_input_with(BIAS, _stored(self._model, layer, "bias", terms, scale=product, axis=0))
+            layer.replace_input_with(BIAS, stored_constant(self._model, layer, "bias", terms, scale=product, axis=0))
 
     def _quantize_weight(self, layer: ir.Node, array: Array, *, scale: Array, axis: int | None) -> None:
         key = (layer.inputs[WEIGHT], axis, scale.tobytes())
         if key not in self._weights:
             steps = scale if axis is None else scale.reshape([-1 if d == axis else 1 for d in range(array.ndim)])
             rounded = np.clip(np.round(array / steps), -self._levels, self._levels).astype(np.int8)
-            self._weights[key] = _stored(self._model, layer, "weight", rounded, scale=scale, axis=axis)
+            self._weights[key] = stored_constant(self._model, layer, "weight", rounded, scale=scale, axis=axis)
         layer.replace_input_with(WEIGHT, self._weights[key])
 
 
@@ -184,15 +184,17 @@ def _array(value: ir.Value | None) -> Array:
     return value.const_value.numpy()
 
 
-def _stored(model: ir.Model, layer: ir.Node, what: str, array: Array, *, scale: Array, axis: int | None) -> ir.Value:
+def stored_constant(
+    model: ir.Model, layer: ir.Node, what: str, array: Array, *, scale: Array, axis: int | None
+) -> ir.Value:
     """The output of a DequantizeLinear of the constant `array`, in front of `layer`."""
     import onnx_ir as ir
 
     name = f"{layer.name}_{what}"
     inputs = [
-        _initializer(model, f"{name}_quantized", array),
-        _initializer(model, f"{name}_scale", scale),
-        _initializer(model, f"{name}_zero_point", np.zeros(scale.shape, array.dtype)),
+        initializer(model, f"{name}_quantized", array),
+        initializer(model, f"{name}_scale", scale),
+        initializer(model, f"{name}_zero_point", np.zeros(scale.shape, array.dtype)),
     ]
     node = ir.node("DequantizeLinear", inputs, {} if axis is None else {"axis": axis}, name=f"{name}_dequantize")
     value = node.outputs[0]
@@ -201,7 +203,8 @@ def _stored(model: ir.Model, layer: ir.Node, what: str, array: Array, *, scale: 
     return value
 
 
-def _initializer(model: ir.Model, name: str, array: Array) -> ir.Value:
+def initializer(model: ir.Model, name: str, array: Array) -> ir.Value:
+    """A new constant of the graph."""
     import onnx_ir as ir
 
     tensor = ir.tensor(array, name=name)
