@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dense_u8/dense_u8.h"
+#include "wavenet/wavenet.h"
 
 namespace edgekit {
 
