@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "common/params.h"
 #include "wavenet/sample.h"
@@ -90,6 +91,14 @@ inline void put_sample(const Stream& stream, int step, std::int64_t code) {
 inline void next_slots(Stream& stream) {
   for (int layer = 0; layer < stream.layers; ++layer)
     stream.slot[layer] = stream.slot[layer] + 1 == stream.dilations[layer] ? 0 : stream.slot[layer] + 1;
+}
+
+// f(pairs, first) for every block of `outputs`, a multiple of 32; pairs: its 32s, as a type.
+template <class F>
+inline void each_block(int outputs, F f) {
+  int first = 0;
+  for (; first + kBlockOutputs <= outputs; first += kBlockOutputs) f(std::integral_constant<int, 2>(), first);
+  if (first < outputs) f(std::integral_constant<int, 1>(), first);
 }
 
 // Runs every step; network(stream, x, logits) gives the logits for an embedded code x (channels,), in room for
