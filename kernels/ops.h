@@ -19,6 +19,7 @@
 #include "gru_i8/gru_i8.h"
 #include "lstm_f32/lstm_f32.h"
 #include "lstm_i8/lstm_i8.h"
+#include "wavenet/wavenet.h"
 
 namespace edgekit {
 
