@@ -1,6 +1,6 @@
 """Writes the cases of every op to a file that kernels/tests/replay reads; kernels/tests/cases.h describes it.
 
-    python tests/conformance/dump_cases.py build/cases.bin
+python tests/conformance/dump_cases.py build/cases.bin
 """
 
 from __future__ import annotations
