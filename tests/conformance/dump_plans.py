@@ -16,14 +16,14 @@ from case import Case
 from dump_cases import every_case
 
 sys.path.append(str(Path(__file__).parents[1] / "backends" / "native"))
-from edgekit.backends.native.lower import lower_to_plan
-from edgekit.backends.native.plan import NativePlan, PlanCall, PlanTensor
-from edgekit.backends.native.write import ALIGNMENT, plan_bytes
-from edgekit.transforms.state import write_state
 from small_graphs import graph_of, quantized
 
+from edgekit.backends.native.lower import lower_to_plan
+from edgekit.backends.native.plan import NativePlan, PlanCall, PlanTensor
 from edgekit.backends.native.records import SLACK, Param, Ref, Space
+from edgekit.backends.native.write import ALIGNMENT, plan_bytes
 from edgekit.tensors import Array, State
+from edgekit.transforms.state import write_state
 
 SMALL_BYTES = 6000  # of the memories of a case: a changed plan is read and checked as a whole each time
 CALLS = 4
