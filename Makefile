@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP_VERSION := 26.3
 KERNEL_SOURCES := $(shell find kernels -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test check bench calibrate kernels format clean
+.PHONY: demo test check kernel-tests bench calibrate kernels format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    the whole road on handwritten digits: table, bundle and report in ./edgekit-demo"
 	@echo "make test    every test that needs no GPU"
 	@echo "make check   ruff, clang-format, mypy, import rules"
+	@echo "make kernel-tests  the C++ code under sanitizers, and on emulated older and ARM CPUs; says what it skips"
 	@echo "make bench   the shipped recipes against torch, onnxruntime and OpenVINO, and the suites in benchmarks/"
 	@echo "make calibrate  what the gate can tell apart on this machine, in a minute; more trials: edgekit bench calibrate"
 	@echo "make kernels build the C++ code again"
@@ -36,6 +37,9 @@ check: $(VENV)/.installed
 	$(BIN)/clang-format --dry-run --Werror $(KERNEL_SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+kernel-tests: $(VENV)/.installed
+	$(BIN)/python kernels/tests/run_all.py build/kernel-tests
 
 bench: $(VENV)/.installed
 	$(BIN)/edgekit bench simple-cnn ds-cnn resnet8 --json benchmarks/results.json

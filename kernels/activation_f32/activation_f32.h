@@ -8,9 +8,11 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_ACTIVATION_F32_FIELDS(REF, I32, F32) \
-  REF(input)                                         \
-  REF(output) I32(count) I32(activation)
+// clang-format off
+#define EDGEKIT_ACTIVATION_F32_FIELDS(REF, I32, F32)   \
+  REF(input) REF(output)                               \
+  I32(count) I32(activation)
+// clang-format on
 
 namespace edgekit {
 

@@ -1,7 +1,7 @@
 // add_u8: the sum of two quantized images, each with a scale and a zero point.
 //
-//   value           = fma(b - b_zero_point, b_scale, (a - a_zero_point) * a_scale)    f32: the product is rounded, then
-//   fma output[y][x][c] = clamp(round(value) + zero_point, low, high) u8
+//   value           = fma(b - b_zero_point, b_scale, (a - a_zero_point) * a_scale)    f32: the product is rounded too
+//   output[y][x][c] = clamp(round(value) + zero_point, low, high)                     u8
 //
 // round: to the nearest, ties to even; |value| < 2^31. a_scale and b_scale are those of the inputs over that of the
 // output.

@@ -11,9 +11,11 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_BINARY_F32_FIELDS(REF, I32, F32) \
-  REF(a)                                         \
-  REF(b) REF(output) I32(count) I32(kind) I32(b_count)
+// clang-format off
+#define EDGEKIT_BINARY_F32_FIELDS(REF, I32, F32)   \
+  REF(a) REF(b) REF(output)                        \
+  I32(count) I32(kind) I32(b_count)
+// clang-format on
 
 namespace edgekit {
 

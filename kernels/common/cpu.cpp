@@ -24,7 +24,8 @@ std::vector<std::string> cpu_isa() {
   // __builtin_cpu_supports takes a literal, hence a line for each.
   if (__builtin_cpu_supports("sse4.2")) names.emplace_back("sse4.2");
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) names.emplace_back("avx2");
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
     names.emplace_back("avx512");
   if (__builtin_cpu_supports("avx512vnni")) names.emplace_back("avx512-vnni");
   if (__builtin_cpu_supports("avx512bf16")) names.emplace_back("avx512-bf16");

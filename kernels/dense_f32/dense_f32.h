@@ -14,10 +14,11 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_DENSE_F32_FIELDS(REF, I32, F32) \
-  REF(input)                                    \
-  REF(weights)                                  \
-  REF(bias) REF(output) I32(rows) I32(inputs) I32(outputs) I32(input_stride) I32(output_stride) I32(activation)
+// clang-format off
+#define EDGEKIT_DENSE_F32_FIELDS(REF, I32, F32)                                           \
+  REF(input) REF(weights) REF(bias) REF(output)                                           \
+  I32(rows) I32(inputs) I32(outputs) I32(input_stride) I32(output_stride) I32(activation)
+// clang-format on
 
 namespace edgekit {
 

@@ -7,8 +7,8 @@
 // The zero point of the input is folded into bias: bias[c] - zero_point_in * sum weights[c]; see fold_bias.
 //
 // input: u8, the address of tap (0, 0) of output (0, 0); padding lies in memory around the image. The tap (j, i) of
-// output
-//   (y, x) begins y * input_row_stride + x * input_column_stride + j * tap_y_stride + i * tap_x_stride bytes further,
+//   output (y, x) begins
+//   y * input_row_stride + x * input_column_stride + j * tap_y_stride + i * tap_x_stride bytes further,
 //   so stride and dilation are in these four. May be read up to kSlack bytes further.
 // weights: s8, [taps_x][taps_y / 4][channels][4]: four taps of a column side by side, taps_y filled up with zeros to a
 //   multiple of 4, channels to a multiple of 16. See pack_depthwise. bias, scale: int32 and f32, filled up to a

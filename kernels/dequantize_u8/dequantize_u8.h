@@ -10,15 +10,13 @@
 #include "common/params.h"
 #include "common/walk.h"
 
-#define EDGEKIT_DEQUANTIZE_U8_FIELDS(REF, I32, F32) \
-  REF(input)                                        \
-  REF(output)                                       \
-  I32(rows)                                         \
-  I32(columns)                                      \
-  I32(channels)                                     \
-  I32(input_row_stride)                             \
-  I32(input_column_stride)                          \
-  I32(output_row_stride) I32(output_column_stride) I32(output_channel_stride) I32(zero_point) F32(scale)
+// clang-format off
+#define EDGEKIT_DEQUANTIZE_U8_FIELDS(REF, I32, F32)                                           \
+  REF(input) REF(output)                                                                      \
+  I32(rows) I32(columns) I32(channels) I32(input_row_stride) I32(input_column_stride)         \
+  I32(output_row_stride) I32(output_column_stride) I32(output_channel_stride) I32(zero_point) \
+  F32(scale)
+// clang-format on
 
 namespace edgekit {
 

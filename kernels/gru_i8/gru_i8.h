@@ -22,24 +22,13 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_GRU_I8_FIELDS(REF, I32, F32) \
-  REF(input)                                 \
-  REF(hidden_in)                             \
-  REF(hidden_out)                            \
-  REF(output)                                \
-  REF(weights)                               \
-  REF(recurrent)                             \
-  REF(weights_scale)                         \
-  REF(recurrent_scale)                       \
-  REF(bias)                                  \
-  REF(recurrent_bias)                        \
-  REF(scratch)                               \
-  I32(steps)                                 \
-  I32(rows)                                  \
-  I32(inputs)                                \
-  I32(hidden)                                \
-  I32(linear_before_reset)                   \
-  I32(reverse) I32(input_stride) I32(input_row_stride) I32(output_stride) I32(output_row_stride)
+// clang-format off
+#define EDGEKIT_GRU_I8_FIELDS(REF, I32, F32)                                                           \
+  REF(input) REF(hidden_in) REF(hidden_out) REF(output) REF(weights) REF(recurrent) REF(weights_scale) \
+  REF(recurrent_scale) REF(bias) REF(recurrent_bias) REF(scratch)                                      \
+  I32(steps) I32(rows) I32(inputs) I32(hidden) I32(linear_before_reset) I32(reverse) I32(input_stride) \
+  I32(input_row_stride) I32(output_stride) I32(output_row_stride)
+// clang-format on
 
 namespace edgekit {
 

@@ -10,9 +10,11 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_LAYERNORM_F32_FIELDS(REF, I32, F32) \
-  REF(input)                                        \
-  REF(scale) REF(bias) REF(output) I32(rows) I32(columns) I32(input_stride) I32(output_stride) F32(epsilon)
+// clang-format off
+#define EDGEKIT_LAYERNORM_F32_FIELDS(REF, I32, F32)                        \
+  REF(input) REF(scale) REF(bias) REF(output)                              \
+  I32(rows) I32(columns) I32(input_stride) I32(output_stride) F32(epsilon)
+// clang-format on
 
 namespace edgekit {
 

@@ -7,9 +7,9 @@
 // round: to the nearest, ties to even; |value| < 2^31. The scale of an average has 1 / taps in it; every output has all
 // taps: padding, if any, lies in memory and counts.
 //
-// input: u8, the address of tap (0, 0) of output (0, 0). The tap (j, i) of output (y, x) begins y * input_row_stride +
-// x *
-//   input_column_stride + j * tap_y_stride + i * tap_x_stride bytes further. May be read up to kSlack bytes further.
+// input: u8, the address of tap (0, 0) of output (0, 0). The tap (j, i) of output (y, x) begins
+//   y * input_row_stride + x * input_column_stride + j * tap_y_stride + i * tap_x_stride bytes further.
+//   May be read up to kSlack bytes further.
 // output: u8, `channels` bytes for each pixel, written exactly; no alignment. Must not overlap what is read.
 #pragma once
 

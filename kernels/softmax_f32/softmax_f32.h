@@ -9,9 +9,11 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_SOFTMAX_F32_FIELDS(REF, I32, F32) \
-  REF(input)                                      \
-  REF(output) I32(rows) I32(columns) I32(input_stride) I32(output_stride)
+// clang-format off
+#define EDGEKIT_SOFTMAX_F32_FIELDS(REF, I32, F32)             \
+  REF(input) REF(output)                                      \
+  I32(rows) I32(columns) I32(input_stride) I32(output_stride)
+// clang-format on
 
 namespace edgekit {
 
