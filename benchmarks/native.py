@@ -5,8 +5,8 @@
     python benchmarks/native.py tables -o results > benchmarks/native.md
 
 `measure` and `threads` take names of nets to run a part again; each leaves its raw times in `results/STEP/NET.json`.
-`benchmarks/native_litert.py` makes the files of DIR. A first short run of all arms picks, of the forms and quantizers of
-one runtime and precision, the fastest; those are then measured against each other in fresh sessions.
+`benchmarks/native_litert.py` makes the files of DIR. A first short run of all arms picks, of the forms and quantizers
+of one runtime and precision, the fastest; those are then measured against each other in fresh sessions.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Prepared:
         """An arm; `model`, if given, is its file."""
         if model := more.pop("model", None):
             weights = Path(model).with_suffix(".bin")
-            more["files"] = {"model": Path(model).resolve()} | ({"weights": weights.resolve()} if weights.exists() else {})
+            more["files"] = {"model": Path(model).resolve()} | (
+                {"weights": weights.resolve()} if weights.exists() else {}
+            )
         self.arms.append((key, Arm(name, kind, precision, **more)))
 
     def attempt(self, name: str, make: Callable[[], None]) -> bool:
@@ -105,20 +107,20 @@ def add_edgekit(found: Prepared, recipe: Recipe, source: FloatModel, folder: Pat
     for name, method in METHODS.items():
         if "native" in method.backends and why_not_applicable(name, work.model) is None:
             methods.setdefault(method.family or name, name)
-    for family, method in {"f32": "", **methods}.items():
-        precision = METHODS[method].precision if method else "f32"
+    for family, name in {"f32": "", **methods}.items():
+        precision = METHODS[name].precision if name else "f32"
         place = folder / f"native-{family}"
         place.mkdir()
 
-        def make(method: str = method, place: Path = place) -> None:
+        def make(method: str = name, place: Path = place) -> None:
             graph = folder / "float.onnx"
             if method:
                 quantize(work, graph := place / "graph.onnx", method=method)
             compile_model("native", graph, place)
 
-        name = f"{OURS} {precision}" + (f" {family}" if method and len(methods) > 1 else "")
-        if found.attempt(name, make):
-            found.add(f"{OURS} {precision}", name, "model", precision, model=place / "model.plan", backend="native",
+        arm = f"{OURS} {precision}" + (f" {family}" if name and len(methods) > 1 else "")
+        if found.attempt(arm, make):
+            found.add(f"{OURS} {precision}", arm, "model", precision, model=place / "model.plan", backend="native",
                       inputs=source.inputs, outputs=source.outputs)  # fmt: skip
 
 
@@ -243,7 +245,7 @@ def run_measure(name: str, folder: Path, options: argparse.Namespace) -> dict[st
     }
 
 
-def run_threads(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def run_threads(name: str, _folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What `measure` has kept: edgekit's arms, and each peer with one thread and with two."""
     earlier = options.output / "measure" / name
     stored = json.loads(earlier.with_suffix(".json").read_text(encoding="utf-8"))

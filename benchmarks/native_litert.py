@@ -77,9 +77,11 @@ def convert(recipe: Recipe, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("nets", nargs="*", choices=[*NETS, []], help="all of them if none")
+    parser.add_argument("nets", nargs="*", help=f"{', '.join(NETS)}; all of them if none")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the folder of the files")
     arguments = parser.parse_args()
+    if unknown := set(arguments.nets) - set(NETS):
+        parser.error(f"unknown {sorted(unknown)[0]!r}; there are {', '.join(NETS)}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in arguments.nets or NETS:
         for recipe in NETS[name]:

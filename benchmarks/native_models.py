@@ -73,9 +73,7 @@ class ResNet8(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         stacks = [Residual(16, 16, 1), Residual(16, 32, 2), Residual(32, 64, 2)]
-        self.body = nn.Sequential(
-            conv_relu(3, 16), *stacks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
-        )
+        self.body = nn.Sequential(conv_relu(3, 16), *stacks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
     def forward(self, image: Tensor) -> Tensor:
         return functional.softmax(self.body(image), -1)

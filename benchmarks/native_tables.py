@@ -28,12 +28,13 @@ Written by `python benchmarks/native.py tables`; its first lines say how the fig
 
 Random weights and inputs, which serve for speed alone; "cosine" is with onnxruntime's f32 output. A ratio is another
 arm's time over edgekit's, measured interleaved in fresh processes, with its 95 % interval: above 1, edgekit is faster.
-Of the forms and quantizers of one runtime and precision the fastest of a first run is shown. Int8 plans compete with every
-peer, f32 plans with those in f32.
+Of the forms and quantizers of one runtime and precision the fastest of a first run is shown. Int8 plans compete with
+every peer, f32 plans with those in f32. LiteRT's "static" is int8 at the edges too, which "static-edges" and all others
+convert inside the call.
 
-The floor is the larger of two: multiply-accumulates over the peak rate of one core ({int8:g} GMAC/s in int8, {f32:g} in
-f32), and bytes of weights over what its second-level cache gives, {l2} GB/s. Layers whose arithmetic no instruction does
-at that rate, depthwise ones above all, have a higher one.
+The floor is the larger of two: multiply-accumulates over the peak rate of one core ({int8:g} GMAC/s in int8, {f32:g}
+in f32), and bytes of weights over what its second-level cache gives, {l2} GB/s. Layers whose arithmetic no instruction
+does at that rate, depthwise ones above all, have a higher one.
 """
 THREADS = """## One thread and two
 

@@ -14,17 +14,18 @@ from edgekit.tensors import Array
 class Shape:
     """A graph of one input `x`, whose plan has a call of the op that is timed.
 
-    text: a graph for onnx.parser. weights: shapes of the constants.
+    text: a graph for onnx.parser. weights: the constants, or their shapes.
     """
 
     name: str
     text: str
-    weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    weights: Mapping[str, tuple[int, ...] | Array] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, Array]:
-        """Random constants, of a size that keeps values near one."""
+        """The constants; random ones where a shape is given, of a size that keeps values near one."""
         rng = np.random.default_rng(0)
-        return {name: _weight(rng, shape) for name, shape in self.weights.items()}
+        given = self.weights.items()
+        return {name: _weight(rng, each) if isinstance(each, tuple) else each for name, each in given}
 
 
 def _weight(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -32,10 +33,13 @@ def _weight(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return (rng.standard_normal(shape) / np.sqrt(fan_in)).astype(np.float32)
 
 
-def _image(name: str, body: str, *, maps: int, size: tuple[int, int], outputs: int, **weights: tuple[int, ...]) -> Shape:
+def _image(
+    name: str, body: str, *, maps: int, size: tuple[int, int], outputs: int, **weights: tuple[int, ...]
+) -> Shape:
     """`body` computes `r` of `x`; what follows keeps the result in eight bits."""
     text = (
-        f"(float[1,{maps},{size[0]},{size[1]}] x) => (float[1,5] y) {{ {body} "
+        f"(float[1,{maps},{size[0]},{size[1]}] x) => (float[1,5] y) "
+        f"{{ {body} "
         "p = GlobalAveragePool(r) f = Flatten(p) y = Gemm<transB=1>(f, fw, fb) }"
     )
     return Shape(name, text, {**weights, "fw": (5, outputs), "fb": (5,)})
@@ -66,13 +70,18 @@ def depthwise(size: tuple[int, int], maps: int, stride: int = 1) -> Shape:
 
 
 def dense(inputs: int, outputs: int) -> Shape:
-    text = f"(float[1,{inputs}] x) => (float[1,5] y) {{ c = Gemm<transB=1>(x, w, b) r = Relu(c) y = Gemm<transB=1>(r, fw, fb) }}"
+    body = "c = Gemm<transB=1>(x, w, b) r = Relu(c) y = Gemm<transB=1>(r, fw, fb)"
+    text = f"(float[1,{inputs}] x) => (float[1,5] y) {{ {body} }}"
     weights = {"w": (outputs, inputs), "b": (outputs,), "fw": (5, outputs), "fb": (5,)}
     return Shape(f"{inputs} to {outputs}", text, weights)
 
 
 def pool(size: tuple[int, int], maps: int) -> Shape:
-    return _image(f"{size[0]}x{size[1]}, {maps}, all of it", "r = Relu(x)", maps=maps, size=size, outputs=maps)
+    text = (
+        f"(float[1,{maps},{size[0]},{size[1]}] x) => (float[1,5] y) "
+        "{ p = GlobalAveragePool(x) f = Flatten(p) y = Gemm<transB=1>(f, fw, fb) }"
+    )
+    return Shape(f"{size[0]}x{size[1]}, {maps}, mean of all", text, {"fw": (5, maps), "fb": (5,)})
 
 
 def max_pool(size: tuple[int, int], maps: int) -> Shape:
@@ -96,6 +105,12 @@ def vector(count: int, expression: str, name: str = "") -> Shape:
     text = f"(float[1,{count}] x) => (float[1,{count}] t) {{ t = {expression} }}"
     weights = {word: (count,) for word in ("scale", "bias") if word in expression}
     return Shape(name or f"{expression.partition('(')[0]} of {count}", text, weights)
+
+
+def dequantized(count: int) -> Shape:
+    body = "q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) t = Softmax<axis=-1>(d)"
+    text = f"(float[1,{count}] x) => (float[1,{count}] t) {{ {body} }}"
+    return Shape(str(count), text, {"s": np.array(1 / 255, np.float32), "z": np.array(0, np.uint8)})
 
 
 def recurrent(op: str, gates: int, inputs: int, hidden: int, steps: int = 1) -> Shape:
@@ -154,7 +169,7 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     "add_u8": (add((32, 32), 16), add((56, 56), 24), add((14, 14), 96)),
     "lookup_u8": (copy((32, 32), 16), copy((14, 14), 96)),
     "quantize_u8": (dense(640, 128), conv((49, 10), 1, 64, (10, 4), 2), conv((224, 224), 3, 32, (3, 3), 2)),
-    "dequantize_u8": (max_pool((56, 56), 64),),
+    "dequantize_u8": (dequantized(640), dequantized(50176)),
     "activation_f32": _vectors("Tanh(x)", "Sigmoid(x)", "Gelu(x)", "HardSwish(x)"),
     "binary_f32": _vectors("Mul(x, x)"),
     "softmax_f32": (vector(12, "Softmax<axis=-1>(x)", "12"), vector(1000, "Softmax<axis=-1>(x)", "1000")),

@@ -15,9 +15,9 @@ Written by `python benchmarks/kernels/run.py --tables`; its first lines say how 
 
 A cell has the time of one call, its multiply-accumulates in GMAC/s, and the bytes of weights, inputs and outputs, each
 counted once, in GB/s. Peaks of a core of this machine: {peaks}.
-The columns of peers have the layer that OpenVINO (oneDNN) and onnxruntime (MLAS) compute of the same graph, by their own
-profilers: OpenVINO's cuts each call to whole microseconds, so that what is short looks up to 1 µs faster than it is, and
-below 1 µs there is nothing; onnxruntime's adds about 2 µs.
+The columns of peers have the layer that OpenVINO (oneDNN) and onnxruntime (MLAS) compute of the same graph, by their
+own profilers, where it takes 2 µs or more: OpenVINO's cuts each call to whole microseconds, so that what is short looks
+up to 1 µs faster than it is; onnxruntime's adds about 2 µs.
 """
 
 
@@ -26,7 +26,7 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in tool_versions().items())
     parts = [HEAD.format(machine=f"CPU: {fingerprint()['cpu']}, one thread. {versions}.", peaks=_peaks())]
     for op in sorted({row["op"] for row in found}):
-        parts += [f"## {op}\n", _table(op, [row for row in found if row["op"] == op])]
+        parts += [f"## {op}\n", _table([row for row in found if row["op"] == op])]
     return "\n".join(parts)
 
 
@@ -37,7 +37,7 @@ def _peaks() -> str:
     return f"f32 {peak.f32_gmacs:g}, bf16 {peak.bf16_gmacs:g}, int8 {peak.int8_gmacs:g} GMAC/s ({peak.source})"
 
 
-def _table(op: str, shapes: Sequence[Mapping[str, Any]]) -> str:
+def _table(shapes: Sequence[Mapping[str, Any]]) -> str:
     rows = list(dict.fromkeys(row for shape in shapes for row in shape["rows_ns"]))
     peers = list(dict.fromkeys(peer for shape in shapes for peer in shape["peers"]))
     lines = [["shape", "MMAC", *rows, *peers], ["---"] * (2 + len(rows) + len(peers))]
