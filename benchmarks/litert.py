@@ -38,7 +38,7 @@ from edgekit.feeds import feeds_at
 from edgekit.parity import deviation
 from edgekit.recipes import Recipe, load_recipe
 from edgekit.tensors import Array, Feeds, TensorSpec, check_feeds, smallest_sizes
-from edgekit.transforms.quantize import calibration_samples
+from edgekit.transforms.quantize import Calibration
 
 IMAGE_RANK = 4
 PARITY_SAMPLES = 8
@@ -71,7 +71,7 @@ def convert(recipe: Recipe, folder: Path) -> list[Path]:
     if isinstance(recipe.model, Path):
         raise RecipeError(f"recipe {recipe.name!r} is an ONNX file; the LiteRT converter takes torch modules only")
     sizes = smallest_sizes(recipe.input_specs)
-    samples = [feeds_at(recipe.input_specs, [feeds], sizes) for feeds in calibration_samples(recipe)]
+    samples = [feeds_at(recipe.input_specs, [feeds], sizes) for feeds in Calibration(recipe)]
     module = recipe.model().eval()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{recipe.name}-") as place:
