@@ -29,7 +29,7 @@ class Extension:
 
 def extension_folder(openvino_version: str) -> Path:
     """Where `edgekit.backends.openvino_extension.build_extension` puts the library."""
-    return cache_dir(FOLDER, openvino_version)
+    return cache_dir(FOLDER, openvino_version.replace("/", "_"))
 
 
 def find_extension(openvino_version: str) -> Extension:
