@@ -1,7 +1,7 @@
 """Cuts a graph: what kernels cover becomes plans, one for each connected part, and the rest stays as it is.
 
-A part's tensors are float32, at batch 1. It is lifted into a function `edgekit::Plan` whose first input holds the plan's bytes,
-which the body does not read: its nodes stay the meaning.
+A part's tensors are float32, or levels with channels last, at batch 1. It is lifted into a function `edgekit::Plan` whose first
+input holds the plan's bytes, which the body does not read: its nodes stay the meaning.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from edgekit.backends.native.graph import NotCoveredError
 from edgekit.backends.native.lower import lower_to_plan
+from edgekit.backends.native.edges import channels_last, with_level_edges
 from edgekit.backends.native.parts import Part, Parts, constant_makers
 from edgekit.backends.native.write import plan_bytes
 from edgekit.errors import BackendError
 from edgekit.transforms.fuse.lift import DOMAIN, lift
 from edgekit.transforms.names import name_nodes
-from edgekit.transforms.quantize.layers import HEAVY
 from edgekit.transforms.through_onnx import through_onnx
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def cut(model: ir.Model) -> Cut:
     names = []
     for number, (part, data) in enumerate(plans):
         names.append(tuple(str(node.name) for node in part.nodes))
-        _restore_pairs(work, part)
-        _put_plan(work, part, data, number)
+        _put_plan(work, channels_last(work, part), data, number)
     work.graph.sort()
     return Cut(_without_unused(work), tuple(names), tuple(refusals))
 
@@ -103,7 +102,7 @@ def _plans(model: ir.Model) -> tuple[list[tuple[Part, bytes]], list[str]]:
     parts, refusals = Parts(model.graph), []
     made: dict[Part, bytes] = {}
     while True:
-        found = parts.find()
+        found = [with_level_edges(part) for part in parts.find()]
         refused = False
         for part in found:
             if part in made:
@@ -133,29 +132,6 @@ def _alone(model: ir.Model, part: Part) -> ir.Model:
 
     graph = ir.convenience.extract(model.graph, part.inputs, part.outputs)
     return ir.Model(graph, ir_version=model.ir_version, functions=model.functions.values())
-
-
-def _restore_pairs(model: ir.Model, part: Part) -> None:
-    """Give each layer outside, to which the part feeds the end of a pair, a pair of its own: so it stays quantized.
-
-    Values on a grid are exactly what they are in the same grid once more.
-    """
-    import onnx_ir as ir
-
-    for value in part.outputs:
-        end = value.producer()
-        if end is None or end.op_type != "DequantizeLinear":
-            continue
-        layers = [use for use in value.uses() if use.node not in part.nodes and use.node.op_type in HEAVY]
-        if not layers:
-            continue
-        grid = end.inputs[1:]
-        levels = ir.Node("", "QuantizeLinear", [value, *grid], name=f"{end.name}_again_levels")
-        floats = ir.Node("", "DequantizeLinear", [levels.outputs[0], *grid], name=f"{end.name}_again")
-        levels.outputs[0].name, floats.outputs[0].name = f"{value.name}_again_levels", f"{value.name}_again"
-        model.graph.insert_after(end, (levels, floats))
-        for use in layers:
-            use.node.replace_input_with(use.idx, floats.outputs[0])
 
 
 def _put_plan(model: ir.Model, part: Part, data: bytes, number: int) -> None:
