@@ -1,6 +1,6 @@
 """Cuts a graph: what kernels cover becomes plans, one for each connected part, and the rest stays as it is.
 
-A part's tensors are float32, or levels with channels last, at batch 1. It is lifted into a function `edgekit::Plan` whose first
+A part's tensors are float32 or levels, at batch 1. It is lifted into a function `edgekit::Plan` whose first
 input holds the plan's bytes, which the body does not read: its nodes stay the meaning.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.backends.native.graph import NotCoveredError
 from edgekit.backends.native.lower import lower_to_plan
-from edgekit.backends.native.edges import channels_last, with_level_edges
+from edgekit.backends.native.edges import with_edges
 from edgekit.backends.native.parts import Part, Parts, constant_makers
 from edgekit.backends.native.write import plan_bytes
 from edgekit.errors import BackendError
@@ -53,7 +53,7 @@ def cut(model: ir.Model) -> Cut:
     names = []
     for number, (part, data) in enumerate(plans):
         names.append(tuple(str(node.name) for node in part.nodes))
-        _put_plan(work, channels_last(work, part), data, number)
+        _put_plan(work, with_edges(work, part), data, number)
     work.graph.sort()
     return Cut(_without_unused(work), tuple(names), tuple(refusals))
 
@@ -102,7 +102,7 @@ def _plans(model: ir.Model) -> tuple[list[tuple[Part, bytes]], list[str]]:
     parts, refusals = Parts(model.graph), []
     made: dict[Part, bytes] = {}
     while True:
-        found = [with_level_edges(part) for part in parts.find()]
+        found = parts.find()
         refused = False
         for part in found:
             if part in made:
@@ -121,17 +121,26 @@ def _plans(model: ir.Model) -> tuple[list[tuple[Part, bytes]], list[str]]:
 
 def _culprits(part: Part, error: BackendError) -> Collection[ir.Node]:
     """The node that the error is about; the whole part where it is about none."""
-    if isinstance(error, NotCoveredError):
-        return [node for node in part.nodes if node.name == error.node.name]
-    return part.nodes
+    named = error.node.name if isinstance(error, NotCoveredError) else None
+    return [node for node in part.nodes if node.name == named] or part.nodes
 
 
 def _alone(model: ir.Model, part: Part) -> ir.Model:
-    """The part as a graph of its own."""
+    """The part as a graph of its own, with its border as it will be."""
     import onnx_ir as ir
 
-    graph = ir.convenience.extract(model.graph, part.inputs, part.outputs)
-    return ir.Model(graph, ir_version=model.ir_version, functions=model.functions.values())
+    copy = model.clone()
+    nodes, values = {str(node.name): node for node in copy.graph}, ir.convenience.create_value_mapping(copy.graph)
+    part = with_edges(
+        copy,
+        Part(
+            tuple(nodes[str(node.name)] for node in part.nodes),
+            tuple(values[str(value.name)] for value in part.inputs),
+            tuple(values[str(value.name)] for value in part.outputs),
+        ),
+    )
+    graph = ir.convenience.extract(copy.graph, part.inputs, part.outputs)
+    return ir.Model(graph, ir_version=model.ir_version, functions=copy.functions.values())
 
 
 def _put_plan(model: ir.Model, part: Part, data: bytes, number: int) -> None:

@@ -1,61 +1,62 @@
-"""What passes the border of a part: levels rather than float32, and channels last, as kernels and OpenVINO keep images.
+"""What passes the border of a part: images with channels last, as kernels and OpenVINO keep them, and levels where a pair begins.
 
-In float32, channels first, a plan would turn and round what the runtime around it has turned and made float just before: for small
-layers that took longer than the layers. A Transpose outside that undoes the runtime's own order costs it nothing.
+With channels first and float32 everywhere, a plan would turn and round what the runtime around it has just turned and made float:
+for small layers that took longer than the layers. A Transpose outside that undoes the runtime's own order costs it nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from edgekit.backends.native.graph import constant
 from edgekit.backends.native.parts import Part
+from edgekit.transforms.quantize.layers import HEAVY
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-LEVELS = ("UINT8", "INT8")
 
+def with_edges(model: ir.Model, part: Part) -> Part:
+    """The part with its border as it should be; `model` is changed, and computes what it did.
 
-def with_level_edges(part: Part) -> Part:
-    """The part without pairs' halves at its border: what it takes and gives is levels, where a pair stands there.
-
-    What the graph is fed and gives itself stays float32, since the plan rounds and turns it in one go.
+    What the graph is fed and gives itself stays float32 with channels first, since a plan rounds and turns it in one go.
     """
-    starts = {node for node in part.nodes if _may_start(node, part)}
-    ends = {value: end for value in part.outputs if (end := _end(value, part, starts)) is not None}
-    outside = starts | {end for value, end in ends.items() if not _uses(value, part, inside=True)}
-    nodes = tuple(node for node in part.nodes if node not in outside)
-    inputs = [value for value in part.inputs if any(use.node in nodes for use in value.uses())]
-    inputs += [node.outputs[0] for node in part.nodes if node in starts]
-    outputs = [ends[value].inputs[0] if value in ends else value for value in part.outputs]
-    return Part(nodes, tuple(inputs), tuple(v for v in dict.fromkeys(outputs) if v is not None))
+    _restore_pairs(model, part)
+    part = _without_starts(model, part)
+    return _with_channels_last(model, part)
 
 
-def channels_last(model: ir.Model, part: Part) -> Part:
-    """The part over transposed images of levels: it turns them inside, and the graph outside; `model` is changed."""
+def _restore_pairs(model: ir.Model, part: Part) -> None:
+    """Give each layer outside, to which the part feeds the end of a pair, a pair of its own: so it stays quantized.
+
+    Values of a grid are the same in it once more.
+    """
+    import onnx_ir as ir
+
     for value in part.outputs:
-        _dequantize_outside(model, part, value)
-    nodes, inputs, outputs = list(part.nodes), list(part.inputs), list(part.outputs)
-    for place, value in enumerate(inputs):
-        if _is_image(value):
-            last = _transposed(model, value, _to_last(value), f"{value.name}_last")
-            first = _transposed(model, last, _to_first(value), f"{value.name}_first")
-            for use in _uses(value, part, inside=True):
-                use.node.replace_input_with(use.idx, first)
-            inputs[place] = last
-            nodes.insert(0, _maker(first))
-    for place, value in enumerate(outputs):
-        if _is_image(value):
-            uses = _uses(value, part, inside=False)
-            last = _transposed(model, value, _to_last(value), f"{value.name}_last")
-            first = _transposed(model, last, _to_first(value), f"{value.name}_first")
-            for use in uses:
-                use.node.replace_input_with(use.idx, first)
-            outputs[place] = last
-            nodes.append(_maker(last))
-    return replace(part, nodes=tuple(nodes), inputs=tuple(inputs), outputs=tuple(outputs))
+        end = _maker(value)
+        layers = [use for use in _uses(value, part, inside=False) if use.node.op_type in HEAVY]
+        if not layers or end.op_type != "DequantizeLinear":
+            continue
+        grid, like = end.inputs[1:], end.inputs[0]
+        assert like is not None  # noqa: S101 - a dequantizer has an input
+        levels = _inserted(model, end, ir.Node("", "QuantizeLinear", [value, *grid]), f"{value.name}_again_levels", like)
+        floats = ir.Node("", "DequantizeLinear", [levels, *grid])
+        _redirect(layers, _inserted(model, _maker(levels), floats, f"{value.name}_again", value))
+
+
+def _without_starts(model: ir.Model, part: Part) -> Part:
+    """The part without quantizers of what comes from outside, whose levels it takes: u8, as kernels do."""
+    starts = [node for node in part.nodes if _may_start(node, part)]
+    for node in starts:
+        _to_u8(model, node)
+    nodes = tuple(node for node in part.nodes if node not in starts)
+    inputs = [value for value in part.inputs if any(use.node in nodes for use in value.uses())]
+    return replace(part, nodes=nodes, inputs=(*inputs, *(node.outputs[0] for node in starts)))
 
 
 def _may_start(node: ir.Node, part: Part) -> bool:
@@ -64,74 +65,86 @@ def _may_start(node: ir.Node, part: Part) -> bool:
     if node.op_type != "QuantizeLinear" or value not in part.inputs or value.is_graph_input():
         return False
     dequantized = all(u.node in part.nodes and u.node.op_type == "DequantizeLinear" for u in levels.uses())
-    return dequantized and _fits(levels)
+    return dequantized and _is_one_image(levels) and constant(node.inputs[1]) is not None
 
 
-def _end(value: ir.Value, part: Part, starts: set[ir.Node]) -> ir.Node | None:
-    """The dequantizer that gives `value` to the outside, of levels that are made inside."""
-    node = _maker(value)
-    levels = node.inputs[0]
-    if node.op_type != "DequantizeLinear" or value.is_graph_output() or levels is None:
-        return None
-    maker = levels.producer()
-    return node if maker in part.nodes and maker not in starts and _fits(levels) else None
-
-
-def _dequantize_outside(model: ir.Model, part: Part, levels: ir.Value) -> None:
-    """Where a dequantizer inside gives its result to the outside too, give that a dequantizer of its own."""
+def _to_u8(model: ir.Model, start: ir.Node) -> None:
+    """Shift the levels of a pair from s8 to u8."""
     import onnx_ir as ir
 
-    for node in [use.node for use in levels.uses() if use.node in part.nodes and levels.dtype.name in LEVELS]:
-        value = node.outputs[0]
-        if node.op_type != "DequantizeLinear" or not (uses := _uses(value, part, inside=False)):
-            continue
-        own = ir.Node("", node.op_type, node.inputs, node.attributes.values(), name=f"{node.name}_outside")
-        own.outputs[0].name, own.outputs[0].type, own.outputs[0].shape = f"{value.name}_outside", value.type, value.shape
-        model.graph.insert_after(node, own)
-        for use in uses:
-            use.node.replace_input_with(use.idx, own.outputs[0])
+    zero = constant(start.inputs[2]) if len(start.inputs) > 2 else None
+    if zero is None or zero.dtype != np.int8:
+        return
+    shifted = ir.tensor((zero.astype(np.int16) + 128).astype(np.uint8), name=f"{start.name}_zero_point")
+    value = ir.Value(name=shifted.name, shape=shifted.shape, type=ir.TensorType(shifted.dtype), const_value=shifted)
+    model.graph.register_initializer(value)
+    for node in (start, *(use.node for use in start.outputs[0].uses())):
+        node.replace_input_with(2, value)
+    start.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
 
 
-def _transposed(model: ir.Model, value: ir.Value, order: Sequence[int], name: str) -> ir.Value:
+def _with_channels_last(model: ir.Model, part: Part) -> Part:
+    """The part over turned images: it turns them inside, and the graph outside."""
+    nodes, inputs, outputs = list(part.nodes), list(part.inputs), list(part.outputs)
+    for place, value in enumerate(inputs):
+        if _is_turned(value) and value.producer() is not None and value.dtype.name == "UINT8":  # type: ignore[union-attr]
+            uses = _uses(value, part, inside=True)
+            inputs[place], first = _turned_twice(model, value)
+            _redirect(uses, first)
+            nodes.insert(0, _maker(first))
+    for place, value in enumerate(outputs):
+        if _is_turned(value) and _maker(value).op_type == "DequantizeLinear" and not value.is_graph_output():
+            uses = _uses(value, part, inside=False)
+            outputs[place], first = _turned_twice(model, value)
+            _redirect(uses, first)
+            nodes.append(_maker(outputs[place]))
+    return Part(tuple(nodes), tuple(inputs), tuple(outputs))
+
+
+def _turned_twice(model: ir.Model, value: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """`value` with channels last, and that with channels first again."""
+    rank = len(value.shape or ())
+    last = _turned(model, value, (0, *range(2, rank), 1), f"{value.name}_last")
+    return last, _turned(model, last, (0, rank - 1, *range(1, rank - 1)), f"{value.name}_first")
+
+
+def _turned(model: ir.Model, value: ir.Value, order: Sequence[int], name: str) -> ir.Value:
     import onnx_ir as ir
 
-    node = ir.Node("", "Transpose", [value], [ir.AttrInt64s("perm", order)], name=name)
-    result = node.outputs[0]
-    shape = list(value.shape or ())
-    result.name, result.type, result.shape = name, value.type, ir.Shape([shape[axis] for axis in order])
-    maker = value.producer()
-    assert maker is not None  # noqa: S101 - levels are computed
-    model.graph.insert_after(maker, node)
+    result = _inserted(
+        model, _maker(value), ir.Node("", "Transpose", [value], [ir.AttrInt64s("perm", order)]), name, value
+    )
+    result.shape = ir.Shape([(value.shape or ())[axis] for axis in order])
     return result
+
+
+def _inserted(model: ir.Model, after: ir.Node, node: ir.Node, name: str, like: ir.Value) -> ir.Value:
+    """The result of the new `node`, which bears its name."""
+    model.graph.insert_after(after, node)
+    node.name, result = name, node.outputs[0]
+    result.name, result.type, result.shape = name, like.type, like.shape
+    return result
+
+
+def _redirect(uses: Iterable[ir.Usage], value: ir.Value) -> None:
+    for use in uses:
+        use.node.replace_input_with(use.idx, value)
 
 
 def _uses(value: ir.Value, part: Part, *, inside: bool) -> list[ir.Usage]:
     return [use for use in value.uses() if (use.node in part.nodes) == inside]
 
 
-def _to_last(value: ir.Value) -> tuple[int, ...]:
-    return (0, *range(2, _rank(value)), 1)
+def _is_turned(value: ir.Value) -> bool:
+    """Whether it is an image or a signal, and not a vector."""
+    return _is_one_image(value) and len(value.shape or ()) > 2
 
 
-def _to_first(value: ir.Value) -> tuple[int, ...]:
-    rank = _rank(value)
-    return (0, rank - 1, *range(1, rank - 1))
-
-
-def _is_image(value: ir.Value) -> bool:
-    return value.dtype is not None and value.dtype.name in LEVELS and _rank(value) > 2
-
-
-def _fits(value: ir.Value) -> bool:
-    """Whether it is one image, signal or vector, as a plan takes levels."""
-    return value.shape is not None and 2 <= _rank(value) <= 4 and value.shape[0] == 1
-
-
-def _rank(value: ir.Value) -> int:
-    return len(value.shape or ())
+def _is_one_image(value: ir.Value) -> bool:
+    return value.shape is not None and 2 <= len(value.shape) <= 4 and value.shape[0] == 1
 
 
 def _maker(value: ir.Value) -> ir.Node:
     maker = value.producer()
-    assert maker is not None  # noqa: S101 - it was computed
+    assert maker is not None  # noqa: S101 - it is computed, not fed
     return maker
