@@ -80,6 +80,7 @@ class OpenvinoRunner:
         self._output_names = [spec.name for spec in request.outputs]
         sizes = smallest_sizes(request.inputs)
         self._smallest: Shapes = tuple(spec.shape_at(sizes) for spec in request.inputs)
+        self.roles = PLAIN  # of the files that run at the smallest shape
         compiled, graph = self._compile_smallest(version)
         how = "from cache" if compiled.get_property("LOADED_FROM_CACHE") else "compiled"
         self.origin = f"{version}, {how}{graph}"
@@ -127,7 +128,8 @@ class OpenvinoRunner:
         if extension.library is not None:
             try:
                 self._core.add_extension(str(extension.library))
-                return self._compile(fixed=True, roles=FUSED), ", fused graph on edgekit's extension"
+                compiled, self.roles = self._compile(fixed=True, roles=FUSED), FUSED
+                return compiled, ", fused graph on edgekit's extension"
             except RuntimeError as error:
                 reason = f"edgekit's extension failed: {_last_line(error)}"
         return self._compile(fixed=True), f", plain graph, since {reason}"

@@ -15,7 +15,7 @@ import numpy as np
 from edgekit.backends.native.graph import NotCoveredError
 from edgekit.backends.native.lower import lower_to_plan
 from edgekit.backends.native.edges import with_edges
-from edgekit.backends.native.parts import Part, Parts, constant_makers
+from edgekit.backends.native.parts import Part, Parts, constant_makers, part_of
 from edgekit.backends.native.write import plan_bytes
 from edgekit.errors import BackendError
 from edgekit.transforms.fuse.lift import DOMAIN, lift
@@ -53,7 +53,8 @@ def cut(model: ir.Model) -> Cut:
     names = []
     for number, (part, data) in enumerate(plans):
         names.append(tuple(str(node.name) for node in part.nodes))
-        _put_plan(work, with_edges(work, part), data, number)
+        now = part_of(part.nodes)  # the plans before it have changed what gives its inputs
+        _put_plan(work, with_edges(work, now), data, number)
     work.graph.sort()
     return Cut(_without_unused(work), tuple(names), tuple(refusals))
 

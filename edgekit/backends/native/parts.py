@@ -7,7 +7,7 @@ connected components is a part.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class Parts:
     def find(self) -> list[Part]:
         """The parts that hold a layer, in the graph's order."""
         while True:
-            found = [self._part(nodes) for nodes in self._components()]
+            found = [part_of(nodes) for nodes in self._components()]
             edges = {node for part in found for node in _cheap_edges(part)}
             if not edges:
                 return [part for part in found if any(map(_is_layer, part.nodes))]
@@ -77,15 +77,6 @@ class Parts:
             levels[node] = max(above, default=0)
         return levels
 
-    def _part(self, nodes: list[ir.Node]) -> Part:
-        inside = set(nodes)
-        given = dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
-        fed = set(self._fed)
-        inputs = [v for v in given if _maker(v) not in inside and (v.is_graph_input() or _maker(v) in fed)]
-        made = [value for node in nodes for value in node.outputs]
-        outputs = [v for v in made if v.is_graph_output() or any(use.node not in inside for use in v.uses())]
-        return Part(tuple(nodes), tuple(inputs), tuple(outputs))
-
 
 class _Groups:
     """Sets of nodes that are joined one pair at a time."""
@@ -107,6 +98,16 @@ class _Groups:
         while (parent := self._parent.setdefault(node, node)) is not node:
             node = parent
         return node
+
+
+def part_of(nodes: Sequence[ir.Node]) -> Part:
+    """The part of these nodes, with its border as the graph is now."""
+    inside = set(nodes)
+    given = dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
+    inputs = [v for v in given if _maker(v) not in inside and not _is_constant(v)]
+    made = [value for node in nodes for value in node.outputs]
+    outputs = [v for v in made if v.is_graph_output() or any(use.node not in inside for use in v.uses())]
+    return Part(tuple(nodes), tuple(inputs), tuple(outputs))
 
 
 def constant_makers(part: Part) -> tuple[ir.Node, ...]:
@@ -182,12 +183,12 @@ def _cheap_edges(part: Part) -> Iterator[ir.Node]:
 
 def _is_layer(node: ir.Node) -> bool:
     """Whether it has a weight: a constant of two dimensions or more."""
-    weights = (v for v in node.inputs if v is not None and not v.is_graph_input() and _is_constant(v))
+    weights = (v for v in node.inputs if v is not None and _is_constant(v))
     return any(v.shape is not None and len(v.shape) > 1 for v in weights)
 
 
 def _is_constant(value: ir.Value) -> bool:
     maker = value.producer()
-    if maker is None:
+    if value.is_graph_input() or maker is None:
         return value.const_value is not None
     return all(each is None or _is_constant(each) for each in maker.inputs)
