@@ -24,7 +24,7 @@ def compile_model(source: Path, folder: Path) -> Mapping[str, Path]:
 def compile_fused(source: Path, folder: Path) -> Mapping[str, Path]:
     """As `compile_model`, and the same graph at batch 1 with what edgekit's kernels cover as plans inside.
 
-    Roles: `model` and `weights` of the plain graph, for a device without edgekit's extension; `fused` and `fused_weights`.
+    Roles: `model` and `weights` of the plain graph, for a device without edgekit's extension; `fused`, `fused_weights`.
 
     Raises:
         MissingDependencyError: openvino is not installed.

@@ -124,15 +124,16 @@ class OpenvinoRunner:
         if FUSED[0] not in self._request.files:
             return self._compile(fixed=True), ""
         extension = find_extension(version)
-        reason = extension.reason
-        if extension.library is not None:
-            try:
-                self._core.add_extension(str(extension.library))
-                compiled, self.roles = self._compile(fixed=True, roles=FUSED), FUSED
-                return compiled, ", fused graph on edgekit's extension"
-            except RuntimeError as error:
-                reason = f"edgekit's extension failed: {_last_line(error)}"
-        return self._compile(fixed=True), f", plain graph, since {reason}"
+        if extension.library is None:
+            return self._compile(fixed=True), f", plain graph, since {extension.reason}"
+        try:
+            self._core.add_extension(str(extension.library))
+            compiled = self._compile(fixed=True, roles=FUSED)
+        except RuntimeError as error:
+            reason = f"edgekit's extension failed: {_last_line(error)}"
+            return self._compile(fixed=True), f", plain graph, since {reason}"
+        self.roles = FUSED
+        return compiled, ", fused graph on edgekit's extension"
 
     def _compile(self, *, fixed: bool, roles: tuple[str, str] = PLAIN) -> Any:
         xml, weights = (_as_argument(self._request.files[role]) for role in roles)

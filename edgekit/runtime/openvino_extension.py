@@ -1,7 +1,7 @@
 """Finds the OpenVINO extension library with edgekit's kernels, and says why it cannot be used where it cannot.
 
-The library is bound to the OpenVINO release that it was built against, and what it computes to the edgekit release: beside
-it lies a record of what it was built for.
+The library is bound to the OpenVINO release that it was built against, and what it computes to the edgekit release:
+beside it lies a record of what it was built for.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.backends.native.edges import constant_value, with_edges
 from edgekit.backends.native.graph import NotCoveredError
 from edgekit.backends.native.lower import lower_to_plan
-from edgekit.backends.native.edges import with_edges
 from edgekit.backends.native.parts import Part, Parts, constant_makers, part_of
 from edgekit.backends.native.write import plan_bytes
 from edgekit.errors import BackendError
@@ -141,16 +141,13 @@ def _alone(model: ir.Model, part: Part) -> ir.Model:
         ),
     )
     graph = ir.convenience.extract(copy.graph, part.inputs, part.outputs)
-    return ir.Model(graph, ir_version=model.ir_version, functions=copy.functions.values())
+    return ir.Model(graph, ir_version=model.ir_version, functions=tuple(copy.functions.values()))
 
 
 def _put_plan(model: ir.Model, part: Part, data: bytes, number: int) -> None:
     """One call in place of the part."""
-    import onnx_ir as ir
 
-    name = f"edgekit_plan_{number}"
-    tensor = ir.tensor(np.frombuffer(data, np.uint8), name=name)
-    constant = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    constant = constant_value(f"edgekit_plan_{number}", np.frombuffer(data, np.uint8))
     model.graph.register_initializer(constant)
     nodes = [*_own_constants(model, part), *part.nodes]
     lift(model, nodes, PLAN, inputs=[constant, *part.inputs], outputs=part.outputs)

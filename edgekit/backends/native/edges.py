@@ -1,7 +1,8 @@
-"""What passes the border of a part: images with channels last, as kernels and OpenVINO keep them, and levels where a pair begins.
+"""What passes the border of a part: images with channels last, and levels where a pair begins.
 
-With channels first and float32 everywhere, a plan would turn and round what the runtime around it has just turned and made float:
-for small layers that took longer than the layers. A Transpose outside that undoes the runtime's own order costs it nothing.
+With channels first and float32 everywhere, a plan turned and rounded what the runtime around it had just turned and
+made float: for small layers that took longer than the layers. OpenVINO keeps images with channels last itself, and a
+Transpose that undoes its own order costs it nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import numpy as np
 
 from edgekit.backends.native.graph import constant
 from edgekit.backends.native.parts import Part
+from edgekit.tensors import Array
 from edgekit.transforms.quantize.layers import HEAVY
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    Use = tuple[ir.Node, int]  # who takes a value, as which of its inputs
+
 
 def with_edges(model: ir.Model, part: Part) -> Part:
     """The part with its border as it should be; `model` is changed, and computes what it did.
 
-    What the graph is fed and gives itself stays float32 with channels first, since a plan rounds and turns it in one go.
+    What the graph is fed and gives itself stays float32 with channels first: a plan rounds and turns it in one go.
     """
     _restore_pairs(model, part)
     part = _without_starts(model, part)
@@ -39,12 +43,14 @@ def _restore_pairs(model: ir.Model, part: Part) -> None:
 
     for value in part.outputs:
         end = _maker(value)
-        layers = [use for use in _uses(value, part, inside=False) if use.node.op_type in HEAVY]
+        layers = [use for use in _uses(value, part, inside=False) if use[0].op_type in HEAVY]
         if not layers or end.op_type != "DequantizeLinear":
             continue
         grid, like = end.inputs[1:], end.inputs[0]
         assert like is not None  # noqa: S101 - a dequantizer has an input
-        levels = _inserted(model, end, ir.Node("", "QuantizeLinear", [value, *grid]), f"{value.name}_again_levels", like)
+        levels = _inserted(
+            model, end, ir.Node("", "QuantizeLinear", [value, *grid]), f"{value.name}_again_levels", like
+        )
         floats = ir.Node("", "DequantizeLinear", [levels, *grid])
         _redirect(layers, _inserted(model, _maker(levels), floats, f"{value.name}_again", value))
 
@@ -75,8 +81,8 @@ def _to_u8(model: ir.Model, start: ir.Node) -> None:
     zero = constant(start.inputs[2]) if len(start.inputs) > 2 else None
     if zero is None or zero.dtype != np.int8:
         return
-    shifted = ir.tensor((zero.astype(np.int16) + 128).astype(np.uint8), name=f"{start.name}_zero_point")
-    value = ir.Value(name=shifted.name, shape=shifted.shape, type=ir.TensorType(shifted.dtype), const_value=shifted)
+    shifted = (zero.astype(np.int16) + 128).astype(np.uint8)
+    value = constant_value(f"{start.name}_zero_point", shifted)
     model.graph.register_initializer(value)
     for node in (start, *(use.node for use in start.outputs[0].uses())):
         node.replace_input_with(2, value)
@@ -118,6 +124,14 @@ def _turned(model: ir.Model, value: ir.Value, order: Sequence[int], name: str) -
     return result
 
 
+def constant_value(name: str, values: Array) -> ir.Value:
+    """An initializer that is in no graph yet."""
+    import onnx_ir as ir
+
+    tensor = ir.tensor(values, name=name)
+    return ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+
+
 def _inserted(model: ir.Model, after: ir.Node, node: ir.Node, name: str, like: ir.Value) -> ir.Value:
     """The result of the new `node`, which bears its name."""
     model.graph.insert_after(after, node)
@@ -126,13 +140,13 @@ def _inserted(model: ir.Model, after: ir.Node, node: ir.Node, name: str, like: i
     return result
 
 
-def _redirect(uses: Iterable[ir.Usage], value: ir.Value) -> None:
-    for use in uses:
-        use.node.replace_input_with(use.idx, value)
+def _redirect(uses: Iterable[Use], value: ir.Value) -> None:
+    for node, place in uses:
+        node.replace_input_with(place, value)
 
 
-def _uses(value: ir.Value, part: Part, *, inside: bool) -> list[ir.Usage]:
-    return [use for use in value.uses() if (use.node in part.nodes) == inside]
+def _uses(value: ir.Value, part: Part, *, inside: bool) -> list[Use]:
+    return [(use.node, use.idx) for use in value.uses() if (use.node in part.nodes) == inside]
 
 
 def _is_turned(value: ir.Value) -> bool:

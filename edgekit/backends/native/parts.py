@@ -1,8 +1,8 @@
 """Finds the parts of a graph that kernels may cover: connected and convex, so that each can run in one go.
 
-A node's level counts how often a way to it leaves covered nodes. Levels never fall along an edge, and a way from one covered node
-to another by way of one that is not covered gains a level: so covered nodes of one level are convex together, and each of their
-connected components is a part.
+A node's level counts how often a way to it leaves covered nodes. Levels never fall along an edge, and a way from one
+covered node to another by way of one that is not covered gains a level: so covered nodes of one level are convex
+together, and each of their connected components is a part.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Parts:
         if node.op_type == "QuantizeLinear":
             self._covered.difference_update(use.node for use in node.outputs[0].uses())
         elif node.op_type == "DequantizeLinear" and (maker := _maker(node.inputs[0])) in self._covered:
-            self.drop(maker)  # type: ignore[arg-type]  # what is covered is no None
+            self.drop(maker)
 
     def find(self) -> list[Part]:
         """The parts that hold a layer, in the graph's order."""

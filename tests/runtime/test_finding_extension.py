@@ -1,4 +1,4 @@
-"""The extension is used only where it was built for what is installed; everywhere else the plain graph runs, and it is told why."""
+"""The extension is used only where it was built for what is installed; elsewhere the plain graph runs, and says why."""
 
 from __future__ import annotations
 
