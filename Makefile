@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_VERSION := 26.3
 KERNEL_SOURCES := $(shell find kernels -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test check kernel-tests bench calibrate kernels format clean
+.PHONY: demo test check kernel-tests bench calibrate kernels openvino-extension format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make bench   the shipped recipes against torch, onnxruntime and OpenVINO, and the suites in benchmarks/"
 	@echo "make calibrate  what the gate can tell apart on this machine, in a minute; more trials: edgekit bench calibrate"
 	@echo "make kernels build the C++ code again"
+	@echo "make openvino-extension  edgekit's kernels as an op of the installed OpenVINO"
 
 # The venv, rebuilt when what is installed into it changes.
 $(VENV)/.installed: pyproject.toml constraints.txt CMakeLists.txt $(KERNEL_SOURCES)
@@ -51,6 +52,9 @@ calibrate: $(VENV)/.installed
 kernels:
 	touch CMakeLists.txt
 	$(MAKE) $(VENV)/.installed
+
+openvino-extension: $(VENV)/.installed
+	$(BIN)/python -m edgekit.backends.openvino_extension
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

@@ -16,10 +16,10 @@
 #include "lookup_u8/lookup_u8.h"
 #include "lstm_f32/lstm_f32.h"
 #include "lstm_i8/lstm_i8.h"
-#include "wavenet/wavenet.h"
 #include "pool_u8/pool_u8.h"
 #include "quantize_u8/quantize_u8.h"
 #include "softmax_f32/softmax_f32.h"
+#include "wavenet/wavenet.h"
 
 namespace edgekit {
 

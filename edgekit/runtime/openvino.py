@@ -17,15 +17,20 @@ from typing import Any
 from edgekit.caches import cache_dir
 from edgekit.errors import BackendError, MissingDependencyError
 from edgekit.machine import machine_key
+from edgekit.runtime.openvino_extension import find_extension
 from edgekit.runtime.runner import OpenRequest, Source, keeping_alive
 from edgekit.runtime.telemetry import disable_telemetry
 from edgekit.tensors import Array, smallest_sizes
 
 Shapes = tuple[tuple[int, ...], ...]
+PLAIN, FUSED = ("model", "weights"), ("fused", "fused_weights")  # roles of a payload's files
 
 
 def open_model(request: OpenRequest) -> OpenvinoRunner:
     """Open `files["model"]` and `files["weights"]`, an OpenVINO IR (.xml and .bin).
+
+    Where there are `fused` and `fused_weights` as well, the same model with parts of it as plans, these run at the
+    smallest shape if edgekit's extension is here: see `edgekit.runtime.openvino_extension`.
 
     Raises:
         MissingDependencyError: openvino is not installed.
@@ -75,8 +80,10 @@ class OpenvinoRunner:
         self._output_names = [spec.name for spec in request.outputs]
         sizes = smallest_sizes(request.inputs)
         self._smallest: Shapes = tuple(spec.shape_at(sizes) for spec in request.inputs)
-        compiled = self._compile(fixed=True)
-        self.origin = f"{version}, {'from cache' if compiled.get_property('LOADED_FROM_CACHE') else 'compiled'}"
+        self.roles = PLAIN  # of the files that run at the smallest shape
+        compiled, graph = self._compile_smallest(version)
+        how = "from cache" if compiled.get_property("LOADED_FROM_CACHE") else "compiled"
+        self.origin = f"{version}, {how}{graph}"
         self._fixed = _RequestPool(compiled)
         self._dynamic: _RequestPool | None = None if sizes else self._fixed
         self._compiling = threading.Lock()
@@ -112,8 +119,24 @@ class OpenvinoRunner:
                 self._dynamic = self._dynamic or _RequestPool(self._compile(fixed=False))
         return self._dynamic
 
-    def _compile(self, *, fixed: bool) -> Any:
-        xml, weights = (_as_argument(self._request.files[role]) for role in ("model", "weights"))
+    def _compile_smallest(self, version: str) -> tuple[Any, str]:
+        """The compiled model at the smallest shape, and for `origin` which of its graphs that is, and why."""
+        if FUSED[0] not in self._request.files:
+            return self._compile(fixed=True), ""
+        extension = find_extension(version)
+        if extension.library is None:
+            return self._compile(fixed=True), f", plain graph, since {extension.reason}"
+        try:
+            self._core.add_extension(str(extension.library))
+            compiled = self._compile(fixed=True, roles=FUSED)
+        except RuntimeError as error:
+            reason = f"edgekit's extension failed: {_last_line(error)}"
+            return self._compile(fixed=True), f", plain graph, since {reason}"
+        self.roles = FUSED
+        return compiled, ", fused graph on edgekit's extension"
+
+    def _compile(self, *, fixed: bool, roles: tuple[str, str] = PLAIN) -> Any:
+        xml, weights = (_as_argument(self._request.files[role]) for role in roles)
         model = self._core.read_model(xml, weights)
         if fixed:
             shapes = zip(self._request.inputs, self._smallest, strict=True)
@@ -143,6 +166,11 @@ class _RequestPool:
 
     def give_back(self, request: Any) -> None:
         self._idle.append(request)
+
+
+def _last_line(error: Exception) -> str:
+    """What OpenVINO says in the end; before it come places in its own sources."""
+    return str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
 
 
 def _as_argument(source: Source) -> str | bytes:

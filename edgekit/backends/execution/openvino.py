@@ -53,6 +53,7 @@ PRODUCTS = frozenset(  # what such a layer is in the graph that was compiled
         "ScaledDotProductAttention",
     )
 )
+PLAN = "Plan"  # of edgekit's extension
 NOT_EXECUTED = ("Input", "Output", "Const")
 NAMES = {"u8": "int8", "i8": "int8", "u4": "int4", "i4": "int4"}
 FLOATS = ("f32", "bf16", "f16")
@@ -84,7 +85,8 @@ def read_layers(
     infer = runner._fixed.take()
     try:
         times = _times_us(infer, samples, calls)
-        return _Reader(core, request, infer.get_compiled_model(), times).layers()
+        source = _read_source(core, request, runner.roles)
+        return _Reader(core, request, infer.get_compiled_model(), times, source).layers()
     except RuntimeError as error:
         raise BackendError(f"openvino failed: {error}") from error
 
@@ -110,13 +112,15 @@ def _times_us(infer: Any, samples: Sequence[Mapping[str, Array]], calls: int) ->
 class _Reader:
     """Turns the nodes of a runtime graph into layers, with the help of the graph that was compiled."""
 
-    def __init__(self, core: Any, request: OpenRequest, compiled: Any, times: Mapping[str, float | None]) -> None:
+    def __init__(
+        self, core: Any, request: OpenRequest, compiled: Any, times: Mapping[str, float | None], source: Any
+    ) -> None:
         self._core = core
         self._request = request
         self._times = times
         executed = (node for node in compiled.get_runtime_model().get_ordered_ops() if _name(node) in times)
         self._nodes = [node for node in executed if _told(node, "layerType") not in NOT_EXECUTED]
-        self._source = _Source(_read_source(core, request), (name for node in self._nodes for name in _originals(node)))
+        self._source = _Source(source, (name for node in self._nodes for name in _originals(node)))
         self._on_the_fly = int(compiled.get_property(GROUP_SIZE)) > 0
 
     def layers(self) -> tuple[ExecutedLayer, ...]:
@@ -124,6 +128,8 @@ class _Reader:
 
     def _layer(self, node: Any) -> ExecutedLayer:
         op, nodes = _told(node, "layerType"), self._source.nodes(_originals(node))
+        if len(nodes) == 1 and nodes[0].get_type_name() == PLAN:
+            return _plan(nodes[0], self._times[_name(node)])
         operands = self._operands(node)
         precision, weights, kind = _shown(_told(node, "runtimePrecision")), "", self._kind(node, op, nodes)
         if op in OPERANDS:
@@ -188,6 +194,24 @@ class _Reader:
         return told if same else "int8"
 
 
+def _plan(node: Any, time_us: float | None) -> ExecutedLayer:
+    """A part that runs as a plan, as one layer: OpenVINO times it as a whole."""
+    import edgekit._native as native
+    from edgekit.backends.execution.native import LAYERS, PRECISIONS
+
+    steps = native.Plan.parse(np.ascontiguousarray(_producer(node.input(0)).data)).steps
+    layers = [(op.rpartition("_"), row, label) for op, row, label, _ in steps if op.rpartition("_")[0] in LAYERS]
+    found = {PRECISIONS[word] for (_, _, word), _, _ in layers}
+    return ExecutedLayer(
+        name=",".join(label for _, _, label in layers),
+        op=PLAN,
+        precision=found.pop() if len(found) == 1 else UNKNOWN,
+        kind="layer",
+        kernel=",".join(sorted({row for _, row, _ in layers})),
+        time_us=time_us,
+    )
+
+
 def _inside(operands: Sequence[_Operand], nodes: Sequence[Any]) -> str:
     """What the matrix products in a Subgraph compute in; in their chain, all but the first take a result from inside.
 
@@ -247,8 +271,8 @@ def _onnx_names(nodes: Sequence[Any]) -> list[str]:
     return [name for name in names if not re.fullmatch(r"(Convert|Subtract|Multiply|[A-Z]+Sequence)_\d+", name)]
 
 
-def _read_source(core: Any, request: OpenRequest) -> Any:
-    model = core.read_model(*(runtime._as_argument(request.files[role]) for role in ("model", "weights")))
+def _read_source(core: Any, request: OpenRequest, roles: Sequence[str]) -> Any:
+    model = core.read_model(*(runtime._as_argument(request.files[role]) for role in roles))
     sizes = smallest_sizes(request.inputs)
     model.reshape({spec.name: list(spec.shape_at(sizes)) for spec in request.inputs})
     return model
