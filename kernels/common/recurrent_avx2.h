@@ -44,6 +44,7 @@ struct Avx2Lanes {
 
 struct Avx2S8 : Avx2Lanes {
   static constexpr WeightType kType = WeightType::s8;
+  static constexpr int kTogether = 1;
 
   static void prepare(const float* values, int count, unsigned char* room) {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
@@ -109,6 +110,7 @@ struct Avx2S8 : Avx2Lanes {
 
 struct Avx2F32 : Avx2Lanes {
   static constexpr WeightType kType = WeightType::f32;
+  static constexpr int kTogether = 1;
 
   static void prepare(const float* values, int count, unsigned char* room) { std::memcpy(room, values, count * 4LL); }
 

@@ -10,10 +10,11 @@ namespace {
 
 struct Avx512F32 : Lanes512 {
   static constexpr WeightType kType = WeightType::f32;
+  static constexpr int kTogether = 4;
 
   static void prepare(const float* values, int count, unsigned char* room) { std::memcpy(room, values, count * 4LL); }
 
-  // Two sums for each gate hide the latency of the multiply-add.
+  // One sum for each gate, in the order of `products`: a sequence then gives the bits of its steps.
   template <int FIRST, int COUNT, int GATES>
   __attribute__((always_inline)) static void product(const unsigned char* operand, const GateWeights& gates, int block,
                                                      Lanes (&sums)[COUNT]) {
@@ -21,29 +22,48 @@ struct Avx512F32 : Lanes512 {
     const auto* weights =
         reinterpret_cast<const float*>(gates.packed + block * unit_block_bytes(kType, GATES, gates.inputs)) +
         FIRST * kUnits;
-    Lanes even[COUNT], odd[COUNT];
+    Lanes sum[COUNT];
 #pragma GCC unroll 4
-    for (int i = 0; i < COUNT; ++i) {
-      even[i] = load(gates.bias + (static_cast<std::int64_t>(block) * GATES + FIRST + i) * kUnits);
-      odd[i] = _mm512_setzero_ps();
-    }
-    int left = gates.inputs;
-    for (; left >= 2; left -= 2) {
-      const __m512 x0 = _mm512_set1_ps(values[0]), x1 = _mm512_set1_ps(values[1]);
+    for (int i = 0; i < COUNT; ++i)
+      sum[i] = load(gates.bias + (static_cast<std::int64_t>(block) * GATES + FIRST + i) * kUnits);
+    for (int k = 0; k < gates.inputs; ++k) {
+      const __m512 x = _mm512_set1_ps(values[k]);
 #pragma GCC unroll 4
-      for (int i = 0; i < COUNT; ++i) even[i] = fma(x0, load(weights + i * kUnits), even[i]);
-#pragma GCC unroll 4
-      for (int i = 0; i < COUNT; ++i) odd[i] = fma(x1, load(weights + (GATES + i) * kUnits), odd[i]);
-      weights += 2 * GATES * kUnits;
-      values += 2;
-    }
-    if (left) {
-      const __m512 x = _mm512_set1_ps(values[0]);
-#pragma GCC unroll 4
-      for (int i = 0; i < COUNT; ++i) even[i] = fma(x, load(weights + i * kUnits), even[i]);
+      for (int i = 0; i < COUNT; ++i) sum[i] = fma(x, load(weights + i * kUnits), sum[i]);
+      weights += GATES * kUnits;
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < COUNT; ++i) sums[i] = add(even[i], odd[i]);
+    for (int i = 0; i < COUNT; ++i) sums[i] = sum[i];
+  }
+
+  template <int GATES>
+  __attribute__((always_inline)) static void products(const unsigned char* const (&operands)[kTogether],
+                                                      const GateWeights& gates, int block,
+                                                      Lanes (&sums)[kTogether][GATES]) {
+    const auto* weights =
+        reinterpret_cast<const float*>(gates.packed + block * unit_block_bytes(kType, GATES, gates.inputs));
+    Lanes sum[kTogether][GATES];
+#pragma GCC unroll 4
+    for (int row = 0; row < kTogether; ++row)
+#pragma GCC unroll 4
+      for (int i = 0; i < GATES; ++i)
+        sum[row][i] = load(gates.bias + (static_cast<std::int64_t>(block) * GATES + i) * kUnits);
+    for (int k = 0; k < gates.inputs; ++k) {
+      Lanes w[GATES];
+#pragma GCC unroll 4
+      for (int i = 0; i < GATES; ++i) w[i] = load(weights + i * kUnits);
+#pragma GCC unroll 4
+      for (int row = 0; row < kTogether; ++row) {
+        const __m512 x = _mm512_set1_ps(reinterpret_cast<const float*>(operands[row])[k]);
+#pragma GCC unroll 4
+        for (int i = 0; i < GATES; ++i) sum[row][i] = fma(x, w[i], sum[row][i]);
+      }
+      weights += GATES * kUnits;
+    }
+#pragma GCC unroll 4
+    for (int row = 0; row < kTogether; ++row)
+#pragma GCC unroll 4
+      for (int i = 0; i < GATES; ++i) sums[row][i] = sum[row][i];
   }
 };
 

@@ -10,6 +10,7 @@ namespace {
 
 struct Vnni : Lanes512 {
   static constexpr WeightType kType = WeightType::s8;
+  static constexpr int kTogether = 4;
 
   static void prepare(const float* values, int count, unsigned char* room) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
@@ -33,6 +34,14 @@ struct Vnni : Lanes512 {
     std::int32_t four;
     std::memcpy(&four, levels, 4);
     return _mm512_set1_epi32(four);
+  }
+
+  // An exact sum as a float, times both scales, plus the bias. vector: which 16 of the outputs it is for.
+  static Lanes scaled(__m512i sum, const unsigned char* operand, const GateWeights& gates, int vector) {
+    float operand_scale;
+    std::memcpy(&operand_scale, operand, 4);
+    const Lanes scale = mul(_mm512_set1_ps(operand_scale), load(gates.scale + vector * kUnits));
+    return fma(_mm512_cvtepi32_ps(sum), scale, load(gates.bias + vector * kUnits));
   }
 
   // Two sums for each gate hide the latency of the dot product.
@@ -67,15 +76,37 @@ struct Vnni : Lanes512 {
 #pragma GCC unroll 4
       for (int i = 0; i < COUNT; ++i) even[i] = _mm512_dpbusd_epi32(even[i], x, _mm512_loadu_si512(weights + i * 64));
     }
-    float operand_scale;
-    std::memcpy(&operand_scale, operand, 4);
-    const __m512 factor = _mm512_set1_ps(operand_scale);
 #pragma GCC unroll 4
-    for (int i = 0; i < COUNT; ++i) {
-      const std::int64_t lane = (static_cast<std::int64_t>(block) * GATES + FIRST + i) * kUnits;
-      const __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even[i], odd[i]));
-      sums[i] = fma(sum, mul(factor, load(gates.scale + lane)), load(gates.bias + lane));
+    for (int i = 0; i < COUNT; ++i)
+      sums[i] = scaled(_mm512_add_epi32(even[i], odd[i]), operand, gates, block * GATES + FIRST + i);
+  }
+
+  template <int GATES>
+  __attribute__((always_inline)) static void products(const unsigned char* const (&operands)[kTogether],
+                                                      const GateWeights& gates, int block,
+                                                      Lanes (&sums)[kTogether][GATES]) {
+    const unsigned char* weights = gates.packed + block * unit_block_bytes(kType, GATES, gates.inputs);
+    __m512i exact[kTogether][GATES];
+#pragma GCC unroll 4
+    for (int row = 0; row < kTogether; ++row)
+#pragma GCC unroll 4
+      for (int i = 0; i < GATES; ++i) exact[row][i] = _mm512_loadu_si512(weights + i * 64);
+    for (int k = 0; k < gates.inputs; k += 4) {
+      weights += GATES * 64;
+      __m512i w[GATES];
+#pragma GCC unroll 4
+      for (int i = 0; i < GATES; ++i) w[i] = _mm512_loadu_si512(weights + i * 64);
+#pragma GCC unroll 4
+      for (int row = 0; row < kTogether; ++row) {
+        const __m512i x = four_levels(operands[row] + kLevelsAt + k);
+#pragma GCC unroll 4
+        for (int i = 0; i < GATES; ++i) exact[row][i] = _mm512_dpbusd_epi32(exact[row][i], x, w[i]);
+      }
     }
+#pragma GCC unroll 4
+    for (int row = 0; row < kTogether; ++row)
+#pragma GCC unroll 4
+      for (int i = 0; i < GATES; ++i) sums[row][i] = scaled(exact[row][i], operands[row], gates, block * GATES + i);
   }
 };
 

@@ -52,6 +52,7 @@ struct ScalarLanes {
 
 struct ScalarS8 : ScalarLanes {
   static constexpr WeightType kType = WeightType::s8;
+  static constexpr int kTogether = 1;
 
   static void prepare(const float* values, int count, unsigned char* room) {
     std::uint32_t largest = 0;  // of bits: they order like the values, with infinity and NaN on top
@@ -90,6 +91,7 @@ struct ScalarS8 : ScalarLanes {
 
 struct ScalarF32 : ScalarLanes {
   static constexpr WeightType kType = WeightType::f32;
+  static constexpr int kTogether = 1;
 
   static void prepare(const float* values, int count, unsigned char* room) { std::memcpy(room, values, count * 4LL); }
 

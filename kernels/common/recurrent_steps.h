@@ -7,6 +7,9 @@
 //   M::prepare(values, count, room)     writes an operand that stands for `count` f32 values
 //   M::product<FIRST, COUNT, GATES>(operand, weights, block, sums)
 //                                       COUNT gates from FIRST of a block of units: operand times weights, plus bias
+//   M::kTogether                        1, or how many operands it multiplies at once:
+//   M::products<GATES>(operands, weights, block, sums)
+//                                       all gates of a block of units, for each of them
 // Nothing here has an address that another instruction set's file could share: all is in anonymous namespaces.
 #pragma once
 
@@ -78,15 +81,32 @@ __attribute__((noinline, noclone)) void project_units(const GateWeights& weights
   for (int gate = 0; gate < GATES; ++gate) M::store(projected + (block * GATES + gate) * kUnits, sums[gate]);
 }
 
+// The same for M::kTogether input rows from `position` on.
+template <class M, int GATES>
+__attribute__((noinline, noclone)) void project_together(const Layer& layer, int first_step, int position, int block) {
+  const unsigned char* operands[M::kTogether];
+  for (int i = 0; i < M::kTogether; ++i) operands[i] = input_operand<M>(layer, first_step, position + i);
+  typename M::Lanes sums[M::kTogether][GATES];
+  M::template products<GATES>(operands, layer.weights, block, sums);
+  for (int i = 0; i < M::kTogether; ++i)
+    for (int gate = 0; gate < GATES; ++gate)
+      M::store(projected_row(layer, GATES, position + i) + (block * GATES + gate) * kUnits, sums[i][gate]);
+}
+
 // What the inputs of `steps` steps add to the gates. Rows are the inner loop: they find the weights in the cache.
 template <class M, int GATES>
 inline void project(const Layer& layer, int first_step, int steps) {
   const int positions = steps * layer.rows;
   prepare_inputs<M>(layer, first_step, positions);
-  for (int block = 0; block < unit_blocks(layer.hidden); ++block)
-    for (int position = 0; position < positions; ++position)
+  for (int block = 0; block < unit_blocks(layer.hidden); ++block) {
+    int position = 0;
+    if constexpr (M::kTogether > 1)
+      for (; position + M::kTogether <= positions; position += M::kTogether)
+        project_together<M, GATES>(layer, first_step, position, block);
+    for (; position < positions; ++position)
       project_units<M, GATES>(layer.weights, input_operand<M>(layer, first_step, position), block,
                               projected_row(layer, GATES, position));
+  }
 }
 
 // Runs a layer: advance(step, position) finds the hidden operands prepared, and the projected rows from `position` on.
