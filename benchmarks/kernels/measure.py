@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from edgekit.backends.native.lower import lower_to_plan
-from edgekit.backends.native.plan import NativePlan, PlanCall
 from shapes import Shape
 from work import WORK
 
 import edgekit._native as native
 from edgekit.backends import compile_model
 from edgekit.backends.execution import ExecutedLayer, read_execution
+from edgekit.backends.native.lower import lower_to_plan
+from edgekit.backends.native.plan import NativePlan, PlanCall
 from edgekit.backends.native.records import SLACK, Space, pack_record
 from edgekit.errors import EdgekitError
 from edgekit.recipes.recipe import Recipe

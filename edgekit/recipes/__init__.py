@@ -20,6 +20,7 @@ SHIPPED = {
     "ds-cnn": "edgekit.recipes.ds_cnn",
     "autoencoder": "edgekit.recipes.autoencoder",
     "gru-kws": "edgekit.recipes.gru_kws",
+    "wavenet": "edgekit.recipes.wavenet",
 }
 
 

@@ -59,8 +59,8 @@ void check_user_tensors(const Params& p, const Checker& checker) {
     checker.reads(p.codes, static_cast<std::uint64_t>(p.given) * p.code_bytes, "codes", Overread::no, 4);
   if (!Checker::absent(p.seed)) checker.reads(p.seed, 8, "seed", Overread::no, 4);
   if (!Checker::absent(p.temperature)) checker.reads(p.temperature, 4, "temperature", Overread::no, 4);
-  if (!Checker::absent(p.past)) checker.reads(p.past, stacked, "past", Overread::no, 4);
-  if (!Checker::absent(p.push)) checker.writes(p.push, stacked, "push", 4);
+  if (!Checker::absent(p.past)) checker.reads_if_bound(p.past, stacked, "past", 4);
+  if (!Checker::absent(p.push)) checker.writes_if_bound(p.push, stacked, "push", 4);
   checker.require(p.steps == 1 || (Checker::absent(p.past) && Checker::absent(p.push)),
                   "past and push of one step only");
   checker.require(!Checker::absent(p.logits) || !Checker::absent(p.samples), "logits or samples");

@@ -8,6 +8,7 @@ from edgekit.backends.native.graph import NotCoveredError
 from edgekit.backends.native.nodes import HANDLERS
 from edgekit.backends.native.walk import Walk
 from edgekit.errors import BackendError
+from edgekit.transforms.fuse import fuse
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -20,11 +21,13 @@ def why_not_covered(model: ir.Model, *, floats: bool = False) -> str | None:
 
     floats: as it is, in float32.
     """
+    copy = model.clone()
+    fuse(copy)
     try:
-        Walk(model)
+        Walk(copy)
     except BackendError as error:
         return str(error)
-    for node in model.graph:
+    for node in copy.graph:
         if node.op_type not in HANDLERS:
             return str(NotCoveredError(node, "no kernel of edgekit computes it"))
         if floats and node.op_type in INTEGER_ALONE:

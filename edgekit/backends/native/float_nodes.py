@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.backends.native.buffers import Buffer
-from edgekit.backends.native.calls import Clamp
+from edgekit.backends.native.calls import Clamp, Dequantize
 from edgekit.backends.native.calls.floats import Activation, Binary, DenseFloat, LayerNorm, Softmax
-from edgekit.backends.native.graph import NotCoveredError, clamp_of, constant, needed, only_use
+from edgekit.backends.native.graph import NotCoveredError, clamp_of, constant, is_turn, needed, only_use
 from edgekit.backends.native.records import Space
 from edgekit.backends.native.walk import View, Walk, floats_at
 from edgekit.tensors import Array
@@ -122,13 +122,29 @@ def binary(walk: Walk, node: ir.Node) -> None:
 
 
 def transpose(walk: Walk, node: ir.Node) -> None:
-    """A transposition that moves axes of size 1 alone: another shape of the same values."""
+    """A transposition that moves axes of size 1 alone: another shape of the same values.
+
+    An image of levels may leave the graph with its channels last, as they lie.
+    """
+    view = walk.view(node)
+    if not view.floats and is_turn(node, to_last=True) and not view.flattened:
+        _leave_as_they_lie(walk, node, view)
+        return
     view = _plain(walk, node)
     order = node.attributes.get_ints("perm", tuple(reversed(range(len(view.shape)))))
     long = [axis for axis in order if view.shape[axis] != 1]
     if long != sorted(long):
         raise NotCoveredError(node, "a transposition that moves values has no kernel")
     walk.put(node.outputs[0], View(view.buffer, tuple(view.shape[axis] for axis in order)))
+
+
+def _leave_as_they_lie(walk: Walk, node: ir.Node, view: View) -> None:
+    result = node.outputs[0]
+    if not result.is_graph_output() or list(result.uses()):
+        raise NotCoveredError(node, "channels last inside the graph have no kernel")
+    target = walk.vector(result, view.buffer.elements)
+    walk.calls.append(Dequantize(str(node.name), view.buffer, target, channels_last=True))
+    walk.put(result, View(target, (1, *view.shape[2:], view.shape[1])))
 
 
 def select(walk: Walk, node: ir.Node) -> None:

@@ -19,6 +19,7 @@ class NotCoveredError(BackendError):
     """No kernel of edgekit computes a node of this form; another backend has to run the graph."""
 
     def __init__(self, node: ir.Node, reason: str) -> None:
+        self.node = node
         super().__init__(f"native: node {node.name!r} ({node.op_type}): {reason}; another backend runs this graph")
 
 
@@ -71,6 +72,13 @@ def only_use(value: ir.Value) -> ir.Node | None:
     """The one node that takes `value`; None where several do, or it leaves the graph."""
     uses = list(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
+
+
+def is_turn(node: ir.Node, *, to_last: bool) -> bool:
+    """Whether it moves the channels of images or signals behind all else, or back to their first place."""
+    order = tuple(node.attributes.get_ints("perm", ())) if node.op_type == "Transpose" else ()
+    rank = len(order)
+    return rank in (3, 4) and order == ((0, *range(2, rank), 1) if to_last else (0, rank - 1, *range(1, rank - 1)))
 
 
 def clamp_of(node: ir.Node) -> Clamp | None:

@@ -14,7 +14,6 @@ from edgekit.backends.native.plan import NativePlan, PlanCall
 from edgekit.backends.native.records import SLACK, Space
 from edgekit.backends.native.states import hold
 from edgekit.backends.native.walk import Walk
-from edgekit.transforms.state import read_state
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -36,9 +35,7 @@ def lower_to_plan(model: ir.Model) -> NativePlan:
     walk.write_outputs()
     calls = with_borders(walk.calls)
     inputs, outputs = walk.io_buffers()
-    held = hold(
-        read_state(model), calls, inputs=inputs, outputs=outputs, inside=walk.kept_inside, taken=walk.state_bytes
-    )
+    held = hold(walk.state, calls, inputs=inputs, outputs=outputs, inside=walk.kept_inside, taken=walk.state_bytes)
     arena_bytes = place_buffers(calls)
     constants = Constants()
     written = [PlanCall(call.op, call.label, call.params(constants)) for call in calls]

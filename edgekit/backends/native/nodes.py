@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.backends.native import float_nodes
+from edgekit.backends.native import float_nodes, recurrent_nodes, wavenet_nodes
 from edgekit.backends.native.buffers import Buffer, Grid, Pads
 from edgekit.backends.native.calls import UNLIMITED, Clamp, Conv, Dense, Depthwise, Lookup, Pool, Sum, Weights, Window
 from edgekit.backends.native.functions import FUNCTIONS
@@ -218,6 +218,8 @@ def _as_residual(walk: Walk, node: ir.Node, addends: tuple[Buffer, Buffer], targ
 
 def _move(walk: Walk, node: ir.Node) -> None:
     """What gives the values another shape: any of float32; of levels, a vector or an image to a vector."""
+    if stored_weight(node.inputs[0]) is not None:
+        return  # a weight, which its layer reads
     view = walk.view(node)
     shape = node.outputs[0].shape
     if shape is None or any(not isinstance(d, int) for d in list(shape)[1:]):
@@ -298,5 +300,8 @@ HANDLERS: dict[str, Callable[[Walk, ir.Node], None]] = {
     "Mul": float_nodes.binary,
     "Sub": float_nodes.binary,
     "Clip": _clip,
+    "GRU": recurrent_nodes.layer,
+    "LSTM": recurrent_nodes.layer,
+    "WaveNet": wavenet_nodes.step,
     **dict.fromkeys(FUNCTIONS, _function),
 }

@@ -10,16 +10,17 @@ import numpy as np
 
 from edgekit.backends.native.buffers import Buffer, Grid
 from edgekit.backends.native.calls import UNLIMITED, Call, Clamp, Conv, Dequantize, Lookup, Quantize
-from edgekit.backends.native.graph import NotCoveredError, clamp_of, grid_of, only_use
+from edgekit.backends.native.graph import NotCoveredError, clamp_of, grid_of, is_turn, only_use
 from edgekit.backends.native.plan import PlanTensor
 from edgekit.backends.native.records import Space
 from edgekit.errors import BackendError
 from edgekit.tensors import Array
+from edgekit.transforms.state import read_state
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-DTYPES = {"FLOAT": "float32", "INT64": "int64"}
+DTYPES = {"FLOAT": "float32", "INT64": "int64", "UINT8": "uint8"}
 Shape = tuple[int, ...]
 
 
@@ -62,6 +63,7 @@ class Walk:
         self.graph = model.graph
         self.calls: list[Call] = []
         self.done: set[ir.Node] = set()
+        self.state = read_state(model)
         self.kept_inside: list[str] = []  # names of inputs whose state an op keeps in the state memory
         self.state_bytes = 0
         self._views: dict[ir.Value, View] = {}
@@ -71,8 +73,32 @@ class Walk:
             self._add_input(value, index)
 
     def _add_input(self, value: ir.Value, index: int) -> None:
+        if self.inputs[index].dtype == "uint8":
+            self._add_levels(value, index)
+            return
         shape = self.inputs[index].shape
         self._views[value] = View(floats_at(str(value.name), math.prod(shape), space=Space.IO + index), shape)
+
+    def _add_levels(self, value: ir.Value, index: int) -> None:
+        """Levels, which the graph turns from channels last to channels first if they are an image."""
+        name, taken = str(value.name), value
+        if len(self.inputs[index].shape) > 2:
+            turn = only_use(value)
+            if turn is None or not is_turn(turn, to_last=False):
+                raise BackendError(f"native: input {name!r} is of levels, and is not turned to channels first at once")
+            self.done.add(turn)
+            taken = turn.outputs[0]
+        uses = [use.node for use in taken.uses()]
+        grids = {grid_of(use) if use.op_type == "DequantizeLinear" else None for use in uses}
+        grid = grids.pop() if len(grids) == 1 else None
+        if grid is None:
+            raise BackendError(f"native: input {name!r} is of levels, and is not dequantized in one grid")
+        rows, columns, channels = (1, 1, *self.inputs[index].shape[1:])[-3:]
+        given = Buffer(name, "u8", rows, columns, channels, grid=grid, space=Space.IO + index)
+        copy = self.image(f"{name} copy", (rows, columns, channels), grid)  # with a frame, and with slack behind it
+        self.calls.append(Lookup(f"input {name}", given, copy))
+        shape = (1, channels, *(rows, columns)[4 - len(self.inputs[index].shape) :])
+        self._views[value], self._views[taken] = View(given, shape), View(copy, shape)
 
     def view(self, node: ir.Node, place: int = 0) -> View:
         """The view of input `place` of `node`.
@@ -123,6 +149,12 @@ class Walk:
         outputs = list(self.graph.outputs)
         space = Space.IO + len(self.inputs) + outputs.index(value) if value in outputs else Space.ARENA
         return floats_at(str(value.name), count, space=space)
+
+    def own(self, value: ir.Value, buffer: Buffer) -> None:
+        """Let `buffer` be the graph's output if `value` is one."""
+        outputs = list(self.graph.outputs)
+        if value in outputs:
+            buffer.space = Space.IO + len(self.inputs) + outputs.index(value)
 
     def tail(self, value: ir.Value) -> Tail:
         """What follows the layer whose result is `value`, marked as done."""
@@ -224,7 +256,7 @@ def _plan_tensor(value: ir.Value) -> PlanTensor:
     """
     dtype = DTYPES.get(value.dtype.name if value.dtype else "")
     if dtype is None or value.shape is None:
-        raise BackendError(f"native: {value.name!r} is neither float32 nor int64 of a known shape")
+        raise BackendError(f"native: {value.name!r} is neither float32, int64 nor uint8 of a known shape")
     sizes = [d if isinstance(d, int) else None for d in value.shape]
     if not sizes or None in sizes[1:] or 0 in sizes:
         raise BackendError(

@@ -8,8 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.transforms.fuse import fuse
 from edgekit.transforms.quantize.layers import HEAVY, check_names, is_constant
 from edgekit.transforms.quantize.ranges import CALIBRATORS
+from edgekit.transforms.quantize.recurrent import OPS
 from edgekit.transforms.quantize.workpiece import Workpiece
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Method:
     family: methods of one family make graphs of one shape, which take the same time: the most exact one is tried.
     mixes: whether it can leave single layers in float.
     needs: operators of which the float graph must hold one, with a constant weight.
+    fused: they are looked for in the graph as `edgekit.transforms.fuse` leaves it.
     """
 
     what: str
@@ -40,6 +43,7 @@ class Method:
     family: str = ""
     mixes: bool = False
     needs: tuple[str, ...] = HEAVY
+    fused: bool = False
 
 
 def _calibrated(family: str, what: str, backends: tuple[str, ...], quantizer: str, **options: Any) -> dict[str, Method]:
@@ -78,8 +82,8 @@ METHODS: dict[str, Method] = {
         "int8", ("onnxruntime",), f"{QUANTIZE}.ort:quantize_dynamic", {"per_channel": True}, needs=DYNAMIC,
     ),
     "recurrent": Method(
-        "GRU and LSTM in w8a8, ranges found in every call; the rest in float",
-        "int8", ("native",), f"{QUANTIZE}.recurrent:quantize", needs=("GRU", "LSTM"),
+        "GRU, LSTM and WaveNet in w8a8, ranges found in every call; the rest in float",
+        "int8", ("native",), f"{QUANTIZE}.recurrent:quantize", needs=OPS, fused=True,
     ),
     "weights": Method(
         "weights alone, 8 bits in blocks of 32",
@@ -112,7 +116,10 @@ def quantize(work: Workpiece, destination: Path, *, method: str, kept_float: Seq
 def why_not_applicable(method: str, model: ir.Model) -> str | None:
     """None where the float graph holds something that `method` compresses; else what it lacks."""
     needs = METHODS[method].needs
+    if METHODS[method].fused:
+        model = model.clone()
+        fuse(model)
     for node in model.graph:
-        if node.op_type in needs and len(node.inputs) > 1 and is_constant(node.inputs[1]):
+        if node.op_type in needs and any(is_constant(value) for value in node.inputs[1:]):
             return None
     return f"the graph has no {' or '.join(needs)} with a constant weight"

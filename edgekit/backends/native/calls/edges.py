@@ -31,8 +31,9 @@ class Quantize(OneToOne):
 
 @dataclass
 class Dequantize(OneToOne):
-    """dequantize_u8: levels, channels last, to float32, channels first."""
+    """dequantize_u8: levels, channels last, to float32, channels first unless `channels_last`."""
 
+    channels_last: bool = False
     op: str = "dequantize_u8"
 
     def params(self, constants: Constants) -> Mapping[str, Param]:
@@ -41,7 +42,7 @@ class Dequantize(OneToOne):
             **size_of(self.source),
             **strides_of(self.source, "input"),
             "output": self.target.at(),
-            **_channels_first(self.source, "output"),
+            **(_channels_last if self.channels_last else _channels_first)(self.source, "output"),
             "zero_point": grid.zero_point,
             "scale": grid.scale,
         }
@@ -53,4 +54,13 @@ def _channels_first(image: Buffer, name: str) -> dict[str, Param]:
         f"{name}_row_stride": image.columns * 4,
         f"{name}_column_stride": 4,
         f"{name}_channel_stride": image.rows * image.columns * 4,
+    }
+
+
+def _channels_last(image: Buffer, name: str) -> dict[str, Param]:
+    """Likewise, channels last."""
+    return {
+        f"{name}_row_stride": image.columns * image.channels * 4,
+        f"{name}_column_stride": image.channels * 4,
+        f"{name}_channel_stride": 4,
     }
