@@ -70,7 +70,10 @@ def standardised(frames: Array) -> Array:
 
 
 def calibration() -> Iterator[Feeds]:
-    """256 single steps: 8 of each of 32 training clips, with the hidden state that the float network has there."""
+    """256 single steps: 8 of each of 32 training clips, with the hidden state that the float network has there.
+
+    None is of the silence before a clip, where all clips are alike.
+    """
     yield from _real_steps()
 
 
@@ -83,7 +86,8 @@ def _real_steps() -> tuple[Feeds, ...]:
     chosen = rng.permutation(len(clips))[:CALIBRATION_CLIPS]
     feeds: list[Feeds] = []
     for features in standardised(frames_of(clips[index] for index in chosen)):
-        steps = set(rng.choice(STEPS, STEPS_A_CLIP, replace=False).tolist())
+        begins = int(np.argmax(np.ptp(features, axis=1) > 0))  # in silence all bands are at the floor
+        steps = set(rng.choice(np.arange(begins, STEPS), STEPS_A_CLIP, replace=False).tolist())
         hidden = torch.zeros(LAYERS, 1, HIDDEN)
         for step in range(STEPS):
             feature = features[None, step : step + 1]

@@ -1,7 +1,7 @@
 """wavenet: spoken digits as 8 kHz mu-law samples, the chances of each next one told from the samples before it.
 
 A. van den Oord et al., "WaveNet: A Generative Model for Raw Audio", 2016 (arXiv:1609.03499): 30 gated layers of 64
-channels, dilations 1, 2, 4 to 512 three times over, 844,000 weights. The network has two forms over the same weights:
+channels, dilations 1, 2, 4 to 512 three times over, 843,776 weights. The network has two forms over the same weights:
 one step with every layer's past given, which is exported, and a whole clip at once, which is trained.
 """
 

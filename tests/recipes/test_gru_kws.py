@@ -81,6 +81,7 @@ def test_decision_is_that_of_the_last_step():
 def test_calibration_is_256_steps_with_the_state_of_the_float_network(spoken):
     feeds = list(recipe.calibration())
     assert len(feeds) == 256
+    assert len({feed["features"].tobytes() + feed["hidden"].tobytes() for feed in feeds}) == 256
     for feed in feeds:
         check_feeds(recipe.input_specs, feed)
     spread = np.array([np.abs(feed["hidden"]).max() for feed in feeds])
