@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,8 @@ def quantized(weights: WavenetWeights) -> QuantizedWavenet:
 def as_bf16(weights: WavenetWeights) -> WavenetWeights:
     """Weights of products rounded to bfloat16 (nearest, ties to even), in float32; the rest as it is."""
     products = ("gates", "mixes", "hidden", "logits")
-    return replace(weights, **{name: bf16_bits_as_float(bf16_bits(getattr(weights, name))) for name in products})
+    rounded: dict[str, Any] = {name: bf16_bits_as_float(bf16_bits(getattr(weights, name))) for name in products}
+    return replace(weights, **rounded)
 
 
 def bf16_bits(values: Array) -> Array:
@@ -127,7 +129,7 @@ def reference_i8(net: QuantizedWavenet) -> Step:
             levels, scale = activation_levels(x)
             both = fma(
                 _dot(net.gates[layer, :, channels:], levels),
-                scale,
+                float(scale),
                 _dot(net.gates[layer, :, :channels], before) * before_scale,
             )
             value = fma(both, net.gate_scale[layer], net.gate_bias[layer])
@@ -225,7 +227,7 @@ def _exp2(t: Array) -> Array:
     whole = np.rint(t)
     f, p = t - whole, np.full_like(t, _EXP2[0])
     for coefficient in (*_EXP2[1:], 1.0):
-        p = fma(p, f, np.float32(coefficient))
+        p = fma(p, f, float(np.float32(coefficient)))
     power: Array = np.ldexp(p, whole.astype(np.int32))
     return power
 

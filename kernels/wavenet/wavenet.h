@@ -31,13 +31,14 @@
 #include "common/checker.h"
 #include "common/params.h"
 
-#define EDGEKIT_WAVENET_FIELDS(REF, I32, F32)                                                                        \
-  REF(codes)                                                                                                         \
-  REF(past)                                                                                                          \
-  REF(seed)                                                                                                          \
-  REF(temperature) REF(logits) REF(push) REF(samples) REF(state) REF(embedding) REF(dilations) REF(layers) REF(head) \
-      I32(steps) I32(given) I32(code_bytes) I32(start) I32(layer_count) I32(channels) I32(levels) I32(hidden)        \
-          I32(classes)
+#define EDGEKIT_WAVENET_FIELDS(REF, I32, F32)                                                                 \
+  REF(codes)                                                                                                  \
+  REF(past)                                                                                                   \
+  REF(seed)                                                                                                   \
+  REF(temperature)                                                                                            \
+  REF(logits)                                                                                                 \
+  REF(push) REF(samples) REF(state) REF(embedding) REF(dilations) REF(layers) REF(head) I32(steps) I32(given) \
+      I32(code_bytes) I32(start) I32(layer_count) I32(channels) I32(levels) I32(hidden) I32(classes)
 
 namespace edgekit {
 

@@ -65,7 +65,7 @@ def pack_wavenet(weights: WavenetWeights, *, kind: str) -> PackedWavenet:
 
 
 def _check(weights: WavenetWeights) -> None:
-    layers, (levels, channels) = len(weights.dilations), weights.embedding.shape
+    layers, channels = len(weights.dilations), weights.embedding.shape[1]
     hidden, classes = len(weights.hidden), len(weights.logits)
     expected = {
         "gates": (layers, 2 * channels, 2 * channels),
@@ -142,7 +142,7 @@ def _offset(weights: Array) -> Array:
 
 
 def _pack_float(weights: Array, kind: str) -> Array:
-    """(outputs, inputs) in blocks of 64 outputs, each [inputs][outputs]; of bf16, 32 outputs mixed: 0, 16, 1, 17, ..."""
+    """(outputs, inputs) in blocks of 64 outputs, each [inputs][outputs]; bf16: 32 outputs as 0, 16, 1, 17, ..."""
     blocks = [weights[first : first + BLOCK_OUTPUTS].T for first in range(0, len(weights), BLOCK_OUTPUTS)]
     if kind == "f32":
         return np.concatenate([block.astype(np.float32).ravel() for block in blocks])
