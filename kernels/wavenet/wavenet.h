@@ -7,15 +7,18 @@
 //   logits = W_o relu(W_h relu(skip) + b_h) + b_o
 // C = channels. Sums are f32; tanh * sigmoid is that of gate.h. The weights are f32, or bf16 that are widened to f32.
 //
-// wavenet_i8 quantizes what each product takes, and is exact in every row (division and square roots of IEEE, fma):
-//   x, past: s8, scale = max|x| / 127 of each vector; z: s8, scale 1 / 127; relu(skip), relu(hidden): u8, scale max /
-//   255. gate = fma(fma(dot_x, scale_x, dot_past * scale_past), scale_d[n], b_d[n]); x = fma(dot_z + b_m[n],
-//   scale_m[n], x) hidden = fma(dot * scale_skip, scale_h[n], b_h[n]), logits likewise; a dot product is an int32,
-//   turned into a float.
+// wavenet_i8 quantizes what each product takes, and every row gives the same bits (divisions of IEEE, fma):
+//   x, past: s8, scale = max|x| / 127 of each vector; z: s8, scale 1 / 127
+//   relu(skip), relu(hidden): u8, scale = max / 255
+//   gate = fma(fma(dot_x, scale_x, dot_past * scale_past), scale_d[n], b_d[n])
+//   x = fma(dot_z + b_m[n], scale_m[n], x), skip likewise
+//   hidden = fma(dot * scale_skip, scale_h[n], b_h[n]), logits likewise
+// where a dot product is an int32 that is turned into a float.
 //
 // steps, given: step t takes codes[t] while t < given, then the code that was drawn after step t - 1. given = steps is
-// teacher-forced; given = 0 (or codes left unbound) goes on from the last code of the state, at first `start`. A code
-// is clamped to 0 .. levels - 1. Codes are drawn where they are needed, or all of them into `samples`: see sample.h.
+// teacher-forced; given = 0 (or codes left unbound) goes on from the code that the state drew last, at first `start`.
+// A code is clamped to 0 .. levels - 1. Codes are drawn where a step takes them, or all of them where `samples` is
+// bound: see sample.h.
 // temperature: f32 (1,); where absent or unbound, or below 1e-6: the largest logit. seed: int64 (1,); absent: 0.
 //
 // codes: (given,) int32 or int64 as code_bytes says. samples: (steps,) of the same. logits: f32 (steps, classes).
