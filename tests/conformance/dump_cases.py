@@ -50,7 +50,7 @@ def _case(case: Case) -> bytes:
 
 
 def _expected(expected: Expected) -> bytes:
-    dtype = DTYPES[expected.array.dtype.name]
+    dtype = DTYPES.get(expected.array.dtype.name, DTYPES["uint8"])  # other integers are compared byte for byte
     numbers = struct.pack("<IIIff", *expected.ref, dtype, expected.epsilons, expected.floor)
     return numbers + _bytes(expected.array.tobytes())
 

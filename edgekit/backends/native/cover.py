@@ -13,7 +13,7 @@ from edgekit.transforms.fuse import fuse
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-INTEGER_ALONE = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Concat")
+INTEGER_ALONE = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
 
 
 def why_not_covered(model: ir.Model, *, floats: bool = False) -> str | None:
