@@ -25,7 +25,7 @@ def command(json_path: str | None) -> None:
                 "name": name,
                 "inputs": [str(spec) for spec in recipe.input_specs],
                 "outputs": list(recipe.outputs),
-                "metric": str(recipe.metric),
+                "metric": recipe.metric_name or "-",
                 "max_drop": recipe.budget.max_drop,
                 "summary": summary,
             }

@@ -44,7 +44,7 @@ def only_user(value: ir.Value, op: str, what: str) -> ir.Node:
     """The node of type `op` that alone takes `value`."""
     uses = list(value.uses())
     check(not value.is_graph_output(), f"{what} is an output of the graph")
-    check(len(uses) == 1, f"{what} is taken by {len(uses)} nodes; one {op} was expected")
+    check(len(uses) == 1, f"{what} is used {len(uses)} times; once, by {op}, was expected")
     check(uses[0].node.op_type == op, f"{what} is taken by {uses[0].node.op_type}; {op} was expected")
     return uses[0].node
 
