@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.backends.native.buffers import Buffer, Grid
 from edgekit.backends.native.calls import UNLIMITED, Call, Clamp, Conv, Dequantize, Lookup, Quantize
+from edgekit.backends.native.calls.floats import CopyFloats
 from edgekit.backends.native.graph import NotCoveredError, clamp_of, grid_of, is_turn, only_use
 from edgekit.backends.native.plan import PlanTensor
 from edgekit.backends.native.records import Space
@@ -224,10 +225,12 @@ class Walk:
             view, space = self._views[value], Space.IO + len(self.inputs) + index
             if view.buffer.space == space:
                 continue
-            if view.buffer.grid is None:
-                raise BackendError(f"native: output {value.name!r} is a copy of another tensor, which has no kernel")
+            if view.floats and view.buffer.parent is None and view.buffer.space == Space.ARENA:
+                view.buffer.space = space  # its kernel writes the output itself
+                continue
             target = floats_at(str(value.name), view.buffer.elements, space=space)
-            self.calls.append(Dequantize(f"output {value.name}", view.buffer, target))
+            made = CopyFloats if view.floats else Dequantize
+            self.calls.append(made(f"output {value.name}", view.buffer, target))
             self.put(value, View(target, view.shape))
 
 

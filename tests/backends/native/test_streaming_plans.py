@@ -111,3 +111,18 @@ def test_many_threads_run_one_plan(runner):
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(got, expected)
+
+
+def test_outputs_that_are_other_shapes_or_parts_of_tensors_are_written(tmp_path):
+    model = graph_of(
+        "(float[1,2,6] x) => (float[1,12] flat, float[1,1,6] part, float[1,2,6] same)"
+        " { r = Relu(x) flat = Reshape(r, shape) part = Slice(x, one, two, one) same = Reshape(x, back) }",
+        shape=np.array([1, 12]),
+        one=np.array([1]),
+        two=np.array([2]),
+        back=np.array([1, 2, 6]),
+    )
+    feeds = {"x": RNG.standard_normal((1, 2, 6)).astype(np.float32)}
+    outputs = open_plan(model, tmp_path).run(feeds)
+    for name, expected in zip(("flat", "part", "same"), run_onnx(model, feeds), strict=True):
+        np.testing.assert_array_equal(outputs[name], expected)

@@ -9,7 +9,7 @@ from edgekit.backends.native.buffers import Buffer
 from edgekit.backends.native.calls.call import OneToOne
 from edgekit.backends.native.constants import Constants
 from edgekit.backends.native.packing import pack_dense_f32, pack_lanes
-from edgekit.backends.native.records import Param
+from edgekit.backends.native.records import ABSENT, Param
 from edgekit.tensors import Array
 
 # As kernels/common/activation.h numbers them.
@@ -56,6 +56,19 @@ class Activation(OneToOne):
             "count": self.source.elements,
             "activation": ACTIVATIONS[self.activation],
         }
+
+
+@dataclass
+class CopyFloats(OneToOne):
+    """lookup_u8 without a table: the bytes of one tensor copied to another."""
+
+    op: str = "lookup_u8"
+
+    def params(self, constants: Constants) -> Mapping[str, Param]:
+        nbytes = self.source.nbytes
+        size: dict[str, Param] = {"rows": 1, "columns": 1, "channels": nbytes, "table": ABSENT}
+        strides = ("input_row_stride", "input_column_stride", "output_row_stride", "output_column_stride")
+        return {**size, "input": self.source.at(), "output": self.target.at(), **dict.fromkeys(strides, nbytes)}
 
 
 @dataclass
