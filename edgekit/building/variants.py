@@ -98,10 +98,11 @@ def _of_backend(backend: str, target: Target, model: ir.Model) -> Iterator[Candi
         if precision in target.precisions:
             lacking = _why_not(backend, model, floats=True)
             yield Candidate(Variant(backend, precision), f"the float graph, computed in {precision}", lacking)
+    uncovered = _why_not(backend, model, floats=False)
     for name, method in METHODS.items():
         if backend not in method.backends or method.precision not in target.precisions:
             continue
-        lacking = _why_not(backend, model, floats=False) or why_not_applicable(name, model) or ""
+        lacking = uncovered or why_not_applicable(name, model) or ""
         yield Candidate(Variant(backend, method.precision, name), method.what, lacking)
         if "bf16" in CPU_FLOATS[backend] and "bf16" in target.precisions:
             what = f"{method.what}; bf16 where nothing is quantized"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ops.rounding import fused_multiply_add
+from edgekit.ops.exact import fma
 from edgekit.tensors import Array
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def reference(a: Array, b: Array, *, a_scale: float, b_scale: float, a_zero_poin
     `rounding.requantize` goes on with.
     """
     first = (a.astype(np.float32) - np.float32(a_zero_point)) * np.float32(a_scale)
-    return fused_multiply_add(b.astype(np.float32) - np.float32(b_zero_point), np.float32(b_scale), first)
+    return fma(b.astype(np.float32) - np.float32(b_zero_point), np.float32(b_scale), first)
 
 
 def onnx_model(

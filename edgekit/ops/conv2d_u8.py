@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.ops.rounding import fused_multiply_add, wrapped_sum
+from edgekit.ops.exact import fma
+from edgekit.ops.rounding import wrapped_sum
 from edgekit.tensors import Array
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def reference(
 
 def with_residual(values: Array, residual: Array, *, scale: float, zero_point: int) -> Array:
     """float32 `fma(residual - zero_point, scale, values)`; residual: uint8 of the shape of `values`."""
-    return fused_multiply_add(residual.astype(np.float32) - np.float32(zero_point), np.float32(scale), values)
+    return fma(residual.astype(np.float32) - np.float32(zero_point), np.float32(scale), values)
 
 
 def onnx_model(

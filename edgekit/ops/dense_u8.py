@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.ops.rounding import requantize, wrapped_sum
+from edgekit.ops.rounding import wrapped_sum
 from edgekit.tensors import Array
 
 TOLERANCE_EPS = 0.0  # integer sums and one rounded f32 product: every row gives the same bits
@@ -12,7 +12,7 @@ DOMAIN = "|acc * scale| < 2**31; scale > 0 and finite"
 
 
 def reference(x: Array, weights: Array, *, bias: Array, scale: Array) -> Array:
-    """`acc * scale`, float32 (rows, outputs): what `requantized` or the caller goes on with.
+    """`acc * scale`, float32 (rows, outputs): what `rounding.requantize` or the caller goes on with.
 
     x: (rows, inputs) uint8. weights: (outputs, inputs) int8. bias: (outputs,) int32, the zero point of x folded in.
     scale: (outputs,) float32.
@@ -20,8 +20,3 @@ def reference(x: Array, weights: Array, *, bias: Array, scale: Array) -> Array:
     sums = wrapped_sum(x.astype(np.int64) @ weights.astype(np.int64).T + bias.astype(np.int64))
     product: Array = sums.astype(np.float32) * scale.astype(np.float32)
     return product
-
-
-def requantized(values: Array, *, zero_point: int, low: int = 0, high: int = 255) -> Array:
-    """uint8 of float32 values: `clamp(round(value) + zero_point, low, high)`, ties to even."""
-    return requantize(values, zero_point=zero_point, low=low, high=high)

@@ -7,7 +7,7 @@ import numpy as np
 from edgekit.tensors import Array
 
 
-def fma(a: Array, b: Array | float, c: Array | float) -> Array:
+def fma(a: Array, b: Array | np.float32 | float, c: Array | float) -> Array:
     """`a * b + c` of float32 values, rounded once.
 
     The product is exact in float64. Their sum is rounded to odd, so that the second rounding, to float32, is as if it

@@ -13,7 +13,8 @@ import edgekit._native as native
 from edgekit.backends.native.packing import fold_bias
 from edgekit.backends.native.records import Ref, Space
 from edgekit.ops import conv2d_u8
-from edgekit.ops.rounding import fused_multiply_add, requantize
+from edgekit.ops.exact import fma
+from edgekit.ops.rounding import requantize
 
 MIB = 1 << 20
 
@@ -46,7 +47,7 @@ def test_reference_gives_what_onnx_runtime_gives(kernel, strides, dilations, pad
 def test_fused_multiply_add_rounds_once():
     a, b = np.float32([1 + 2**-18]), np.float32([2**-24 * (1 - 2**-18)])
     odd = np.float32([1 + 2**-23])  # the sum is a little less than half a unit above: twice rounded, it goes up
-    assert fused_multiply_add(a, b, odd) == odd
+    assert fma(a, b, odd) == odd
     assert (a.astype(np.float64) * b + odd).astype(np.float32) != odd
 
 

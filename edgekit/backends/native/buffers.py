@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgekit.backends.native.records import Ref, Space
+from edgekit.tensors import Array
 
 ITEM_BYTES = {"u8": 1, "f32": 4}
 
@@ -17,6 +18,14 @@ class Grid:
 
     scale: float
     zero_point: int
+
+    def values(self) -> Array:
+        """What each of the 256 levels stands for."""
+        return np.asarray((np.arange(256) - self.zero_point) * self.scale)
+
+    def levels(self, values: Array) -> Array:
+        """uint8 levels nearest to finite `values`, within 0 to 255."""
+        return np.asarray(np.clip(np.rint(values / self.scale) + self.zero_point, 0, 255), np.uint8)
 
     def level(self, value: float) -> int:
         """The level nearest to `value`, within 0 to 255; infinities give the ends."""

@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.backends.native import float_nodes, recurrent_nodes, wavenet_nodes
 from edgekit.backends.native.buffers import Buffer, Grid, Pads
 from edgekit.backends.native.calls import UNLIMITED, Clamp, Conv, Dense, Depthwise, Lookup, Pool, Sum, Weights, Window
+from edgekit.backends.native.calls.call import levels_of
 from edgekit.backends.native.functions import FUNCTIONS
 from edgekit.backends.native.graph import (
     NotCoveredError,
@@ -52,7 +53,7 @@ def _conv(walk: Walk, node: ir.Node) -> None:
         raise NotCoveredError(node, f"a convolution of {group} groups has no kernel")
     window = window_of(node, values.shape[2:])
     source.need(window.pads)
-    weights = _weights(node, values, scales, input_scale=_grid(source).scale)
+    weights = _weights(node, values, scales, input_scale=levels_of(source).scale)
     tail = walk.tail(node.outputs[0])
     rows, columns = window.output_size(source.rows, source.columns)
     grid = _tail_grid(node, tail)
@@ -71,11 +72,6 @@ def _tail_grid(node: ir.Node, tail: Tail) -> Grid:
     if tail.quantize is None:
         raise NotCoveredError(node, "its result is used in float32, for which there is no kernel")
     return grid_of(tail.quantize)
-
-
-def _grid(buffer: Buffer) -> Grid:
-    assert buffer.grid is not None  # noqa: S101 - asked of levels
-    return buffer.grid
 
 
 def _weights(node: ir.Node, values: Array, scales: Array, *, input_scale: float) -> Weights:
@@ -105,7 +101,7 @@ def _dense(walk: Walk, node: ir.Node) -> None:
     values, scales = found
     turned = node.op_type == "Gemm" and bool(node.attributes.get_int("transB", False))
     weights = _weights(
-        node, values if turned else np.ascontiguousarray(values.T), scales, input_scale=_grid(view.buffer).scale
+        node, values if turned else np.ascontiguousarray(values.T), scales, input_scale=levels_of(view.buffer).scale
     )
     source = _vector(walk, node, view)
     if view.flattened:
@@ -132,7 +128,7 @@ def _vector(walk: Walk, node: ir.Node, view: View) -> Buffer:
     size = (view.buffer.rows, view.buffer.columns, view.buffer.channels)
     if view.buffer.pads == Pads():
         return view.buffer
-    plain = walk.image(f"{view.buffer.name} unframed", size, _grid(view.buffer))
+    plain = walk.image(f"{view.buffer.name} unframed", size, levels_of(view.buffer))
     walk.calls.append(Lookup(f"copy for {node.name}", view.buffer, plain))
     return plain
 
@@ -149,7 +145,7 @@ def _pool(walk: Walk, node: ir.Node) -> None:
     maximum = node.op_type == "MaxPool"
     window = window_of(node, tuple(node.attributes.get_ints("kernel_shape", [])))
     framed = window.pads != Pads()
-    if framed and maximum and _grid(view.buffer).zero_point != 0:
+    if framed and maximum and levels_of(view.buffer).zero_point != 0:
         raise NotCoveredError(node, "the maximum over a frame needs a grid without negative values")
     if framed and not maximum and not node.attributes.get_int("count_include_pad", 0):
         raise NotCoveredError(node, "an average that leaves its frame out has no kernel")
@@ -176,7 +172,7 @@ def _pooled(walk: Walk, node: ir.Node, view: View, window: Window, *, maximum: b
     tail = walk.tail(node.outputs[0])
     if tail.clamp != UNLIMITED:
         raise NotCoveredError(node, "pooling with an activation behind it has no kernel")
-    grid = grid_of(tail.quantize) if tail.quantize is not None else _grid(source)
+    grid = grid_of(tail.quantize) if tail.quantize is not None else levels_of(source)
     target = walk.image(str(tail.value.name), (rows, columns, source.channels), grid)
     walk.calls.append(Pool(str(node.name), source, target, window, maximum))
     spatial = ((rows, columns) if len(view.shape) == 4 else (columns,)) if keep else ()
@@ -257,10 +253,9 @@ def _function(walk: Walk, node: ir.Node) -> None:
         float_nodes.activation(walk, node)
         return
     tail = walk.tail(node.outputs[0])
-    grid, source = _tail_grid(node, tail), _grid(view.buffer)
-    values = FUNCTIONS[node.op_type](node, (np.arange(256) - source.zero_point) * source.scale)
-    clamped = np.clip(values, tail.clamp.low, tail.clamp.high)
-    table = np.clip(np.rint(clamped / grid.scale) + grid.zero_point, 0, 255).astype(np.uint8)
+    grid, source = _tail_grid(node, tail), levels_of(view.buffer)
+    values = FUNCTIONS[node.op_type](node, source.values())
+    table = grid.levels(np.clip(values, tail.clamp.low, tail.clamp.high))
     target = walk.looked_up(view.buffer, table, grid, str(node.name))
     walk.finish(tail, target, view.shape)
 
@@ -271,7 +266,7 @@ def _clip(walk: Walk, node: ir.Node) -> None:
     if view.buffer.grid is None or clamp is None:
         float_nodes.activation(walk, node)
         return
-    source = _grid(view.buffer)
+    source = levels_of(view.buffer)
     levels = np.clip(np.arange(256), source.level(clamp.low), source.level(clamp.high)).astype(np.uint8)
     walk.put(node.outputs[0], View(walk.looked_up(view.buffer, levels, source, str(node.name)), view.shape))
 

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgekit.backends.native.buffers import Buffer, Grid
 from edgekit.backends.native.calls import UNLIMITED, Call, Clamp, Conv, Dequantize, Lookup, Quantize
+from edgekit.backends.native.calls.call import levels_of
 from edgekit.backends.native.calls.floats import CopyFloats
 from edgekit.backends.native.graph import NotCoveredError, clamp_of, grid_of, is_turn, only_use
 from edgekit.backends.native.plan import PlanTensor
@@ -147,9 +146,9 @@ class Walk:
 
     def vector(self, value: ir.Value, count: int) -> Buffer:
         """A new buffer of `count` floats, which is the graph's output if `value` is one."""
-        outputs = list(self.graph.outputs)
-        space = Space.IO + len(self.inputs) + outputs.index(value) if value in outputs else Space.ARENA
-        return floats_at(str(value.name), count, space=space)
+        buffer = floats_at(str(value.name), count)
+        self.own(value, buffer)
+        return buffer
 
     def own(self, value: ir.Value, buffer: Buffer) -> None:
         """Let `buffer` be the graph's output if `value` is one."""
@@ -184,11 +183,7 @@ class Walk:
         """`source` in another grid: itself, or what a lookup makes of it."""
         if source.grid == grid:
             return source
-        assert source.grid is not None  # noqa: S101 - called for levels
-        levels = np.arange(256)
-        values = (levels - source.grid.zero_point) * source.grid.scale
-        table = np.clip(np.rint(values / grid.scale) + grid.zero_point, 0, 255).astype(np.uint8)
-        return self.looked_up(source, table, grid, label)
+        return self.looked_up(source, grid.levels(levels_of(source).values()), grid, label)
 
     def looked_up(self, source: Buffer, table: Array, grid: Grid, label: str) -> Buffer:
         """A buffer of `table[level]` for every level of `source`."""
