@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.ops.qlinear import qlinear_conv
 from edgekit.ops.rounding import wrapped_sum
 from edgekit.tensors import Array
 
@@ -60,27 +61,14 @@ def onnx_model(
     weights, scale: as in `reference`; bias: int32, without the zero point. zero_points: of x and of y. pads: top, left,
     bottom, right, as ONNX has them, of zero points.
     """
-    from onnx import TensorProto, helper, numpy_helper
-
-    channels = len(weights)
-    constants = {
-        "one": np.array(1, np.float32),
-        "x_zero": np.array(zero_points[0], np.uint8),
-        "y_zero": np.array(zero_points[1], np.uint8),
-        "w": weights[:, None],
-        "w_scale": scale.astype(np.float32),
-        "w_zero": np.zeros(channels, np.int8),
-        "bias": bias.astype(np.int32),
-    }
-    names = ["x", "one", "x_zero", "w", "w_scale", "w_zero", "one", "y_zero", "bias"]
-    node = helper.make_node(
-        "QLinearConv", names, ["y"], strides=strides, pads=pads, dilations=dilations, group=channels
-    )
-    graph = helper.make_graph(
-        [node],
+    return qlinear_conv(
         "depthwise_u8",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, channels, "height", "width"])],
-        [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, channels, "rows", "columns"])],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        weights[:, None],
+        bias=bias,
+        scale=scale,
+        zero_points=zero_points,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        group=len(weights),
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
